@@ -1,0 +1,244 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/*
+ * From a frame to a TCP segment: Ethernet, up to two VLAN tags, IPv4 or IPv6 with its
+ * extension headers, TCP. Each step takes the cursor, moves it behind what it read and
+ * says which class the frame belongs to when it can go no further.
+ *
+ * It promises to read inside the frame only, to terminate, and to call a frame TCP only
+ * when every length on the way agreed. It never writes to the packet and touches no map.
+ *
+ * The cursor is an offset, not a pointer: subtracting packet pointers asks for
+ * CAP_PERFMON, which the loader then does without.
+ */
+#ifndef IBSR_PARSE_BPF_H
+#define IBSR_PARSE_BPF_H
+
+#include <linux/bpf.h>
+#include <linux/if_ether.h>
+#include <linux/in.h>
+#include <linux/ip.h>
+#include <linux/ipv6.h>
+#include <linux/tcp.h>
+#include <bpf/bpf_endian.h>
+#include <bpf/bpf_helpers.h>
+#include "ibsr_abi.h"
+
+#define VLAN_TCI_LEN	   4
+#define IPV4_MF_OR_OFFSET  0x3fff /* more-fragments flag and the 13 offset bits */
+#define IPV6_FRAG_MF_OR_OFFSET 0xfff9
+#define BIG_FRAME_BYTES	   65535 /* a longer datagram cannot state its length in 16 bits */
+
+/* Where parsing of a frame ended. Totals have a counter for each. */
+enum frame_class {
+	FRAME_TCP,
+	FRAME_NON_IP,
+	FRAME_MALFORMED,
+	FRAME_FRAGMENT,
+	FRAME_OTHER_L4,
+};
+
+struct cursor {
+	void *data;
+	void *data_end;
+	__u32 offset;	  /* of the next header */
+	__u32 frame_len;  /* of all fragments of the buffer, not only the first */
+	__u32 l3_end;	  /* offset behind the IP datagram: what follows is padding */
+};
+
+/* What the sensor needs of a TCP segment; addresses in network order, the rest in host order. */
+struct segment {
+	__u8 src[IBSR_ADDR_BYTES];
+	__u8 dst[IBSR_ADDR_BYTES];
+	__u16 src_port;
+	__u16 dst_port;
+	__u32 seq;
+	__u8 syn;
+	__u8 ack;
+	__u8 fin;
+	__u8 rst;
+};
+
+struct vlan_tag {
+	__be16 tci;
+	__be16 ethertype;
+};
+
+struct ipv6_ext {
+	__u8 next;
+	__u8 len; /* 8-byte units behind the first, or 4-byte units minus 2 for AH */
+	__be16 frag_off;
+	__be32 rest;
+};
+
+/* The next header when `size` bytes of it are there, or NULL; does not move. The bound
+ * on the offset is the verifier's: a packet pointer may move by less than 64 KiB. */
+static __always_inline void *peek(const struct cursor *c, __u32 size)
+{
+	__u32 offset = c->offset & 0x7fff;
+	void *at = c->data + offset;
+
+	if (at + size > c->data_end)
+		return NULL;
+	return at;
+}
+
+static __always_inline void v4_mapped(__u8 *to, __be32 addr)
+{
+	__u32 *word = (__u32 *)to;
+
+	word[0] = 0;
+	word[1] = 0;
+	word[2] = bpf_htonl(0xffff);
+	word[3] = addr;
+}
+
+/* Ethernet and VLAN tags. Returns the ethertype in network order, or 0 when cut short:
+ * 0 is a length field, never a type. */
+static __always_inline __be16 parse_link(struct cursor *c)
+{
+	struct ethhdr *eth = peek(c, sizeof(*eth));
+	__be16 ethertype;
+
+	if (!eth)
+		return 0;
+	ethertype = eth->h_proto;
+	c->offset += sizeof(*eth);
+	for (int i = 0; i < IBSR_MAX_VLANS; i++) {
+		struct vlan_tag *tag;
+
+		if (ethertype != bpf_htons(ETH_P_8021Q) && ethertype != bpf_htons(ETH_P_8021AD))
+			break;
+		tag = peek(c, sizeof(*tag));
+		if (!tag)
+			return 0;
+		ethertype = tag->ethertype;
+		c->offset += VLAN_TCI_LEN;
+	}
+	return ethertype;
+}
+
+/* IPv4 up to its payload, which must be TCP. */
+static __always_inline enum frame_class parse_ipv4(struct cursor *c, struct segment *s)
+{
+	struct iphdr *ip = peek(c, sizeof(*ip));
+	__u32 header_len, total_len, room = c->frame_len - c->offset;
+
+	if (!ip || ip->version != 4 || ip->ihl < 5)
+		return FRAME_MALFORMED;
+	header_len = ip->ihl * 4;
+	total_len = bpf_ntohs(ip->tot_len);
+	/* Offloads hand over datagrams beyond 64 KiB with a length of 0 (BIG TCP). */
+	if (total_len == 0 && room > BIG_FRAME_BYTES)
+		total_len = room;
+	if (total_len < header_len || total_len > room || !peek(c, header_len))
+		return FRAME_MALFORMED;
+	if (ip->frag_off & bpf_htons(IPV4_MF_OR_OFFSET))
+		return FRAME_FRAGMENT;
+	if (ip->protocol != IPPROTO_TCP)
+		return FRAME_OTHER_L4;
+	v4_mapped(s->src, ip->saddr);
+	v4_mapped(s->dst, ip->daddr);
+	c->l3_end = c->offset + total_len;
+	c->offset += header_len;
+	return FRAME_TCP;
+}
+
+/* Steps over one extension header. Returns FRAME_TCP when the walk may go on. */
+static __always_inline enum frame_class skip_ipv6_ext(struct cursor *c, __u8 *next)
+{
+	struct ipv6_ext *ext = peek(c, sizeof(*ext));
+	__u32 len;
+
+	if (!ext)
+		return FRAME_MALFORMED;
+	switch (*next) {
+	case IPPROTO_HOPOPTS:
+	case IPPROTO_ROUTING:
+	case IPPROTO_DSTOPTS:
+	case IPPROTO_MH:
+		len = (ext->len + 1) * 8;
+		break;
+	case IPPROTO_AH:
+		len = (ext->len + 2) * 4;
+		break;
+	case IPPROTO_FRAGMENT:
+		if (ext->frag_off & bpf_htons(IPV6_FRAG_MF_OR_OFFSET))
+			return FRAME_FRAGMENT;
+		len = sizeof(*ext);
+		break;
+	default:
+		return FRAME_OTHER_L4;
+	}
+	*next = ext->next;
+	c->offset += len;
+	return c->offset > c->l3_end ? FRAME_MALFORMED : FRAME_TCP;
+}
+
+/* IPv6 and its extension headers up to the payload, which must be TCP. */
+static __always_inline enum frame_class parse_ipv6(struct cursor *c, struct segment *s)
+{
+	struct ipv6hdr *ip = peek(c, sizeof(*ip));
+	__u32 payload_len, room = c->frame_len - c->offset;
+	__u8 next;
+
+	if (!ip || ip->version != 6)
+		return FRAME_MALFORMED;
+	payload_len = bpf_ntohs(ip->payload_len);
+	next = ip->nexthdr;
+	/* 0 announces a jumbogram (RFC 2675) in the hop-by-hop header: take the frame's word. */
+	if (payload_len == 0 && next == IPPROTO_HOPOPTS)
+		payload_len = room - sizeof(*ip);
+	if (payload_len + sizeof(*ip) > room)
+		return FRAME_MALFORMED;
+	__builtin_memcpy(s->src, &ip->saddr, IBSR_ADDR_BYTES);
+	__builtin_memcpy(s->dst, &ip->daddr, IBSR_ADDR_BYTES);
+	c->offset += sizeof(*ip);
+	c->l3_end = c->offset + payload_len;
+	for (int i = 0; i < IBSR_MAX_IPV6_EXT; i++) {
+		enum frame_class class;
+
+		if (next == IPPROTO_TCP)
+			return FRAME_TCP;
+		class = skip_ipv6_ext(c, &next);
+		if (class != FRAME_TCP)
+			return class;
+	}
+	return next == IPPROTO_TCP ? FRAME_TCP : FRAME_OTHER_L4;
+}
+
+static __always_inline enum frame_class parse_tcp(struct cursor *c, struct segment *s)
+{
+	struct tcphdr *tcp = peek(c, sizeof(*tcp));
+	__u32 header_len;
+
+	if (!tcp || tcp->doff < 5)
+		return FRAME_MALFORMED;
+	header_len = tcp->doff * 4;
+	if (c->offset + header_len > c->l3_end)
+		return FRAME_MALFORMED;
+	s->src_port = bpf_ntohs(tcp->source);
+	s->dst_port = bpf_ntohs(tcp->dest);
+	s->seq = bpf_ntohl(tcp->seq);
+	s->syn = tcp->syn;
+	s->ack = tcp->ack;
+	s->fin = tcp->fin;
+	s->rst = tcp->rst;
+	return FRAME_TCP;
+}
+
+/* The whole way. `s` is filled only when the answer is FRAME_TCP. */
+static __always_inline enum frame_class parse_frame(struct cursor *c, struct segment *s)
+{
+	enum frame_class class;
+	__be16 ethertype = parse_link(c);
+
+	if (ethertype == bpf_htons(ETH_P_IP))
+		class = parse_ipv4(c, s);
+	else if (ethertype == bpf_htons(ETH_P_IPV6))
+		class = parse_ipv6(c, s);
+	else
+		return ethertype ? FRAME_NON_IP : FRAME_MALFORMED;
+	return class == FRAME_TCP ? parse_tcp(c, s) : class;
+}
+
+#endif /* IBSR_PARSE_BPF_H */

@@ -1,0 +1,208 @@
+// SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+/*
+ * The XDP sensor. Counts TCP per (source address, destination port) on one interface and
+ * always returns XDP_PASS: the entry point has one exit, and the loader proves that on the
+ * instructions before it loads them. It reads packets, never writes them, and what it
+ * cannot count it passes.
+ */
+#include <linux/bpf.h>
+#include <bpf/bpf_helpers.h>
+#include "ibsr_abi.h"
+#include "map.bpf.h"
+#include "parse.bpf.h"
+#include "handshake.bpf.h"
+
+/*
+ * Selected destination ports: bit port%8 of byte port/8. Effect: TCP to any other port is
+ * counted as `other_port` and costs no table access. Default: all ports. Cost: one load,
+ * whatever the selection.
+ */
+const volatile __u8 ibsr_dst_ports[IBSR_PORT_BYTES];
+
+/* Seed of the hash that picks pending slots. Effect: nobody can aim at a slot. Default: the
+ * loader draws a random one at each load. Cost: none. */
+const volatile __u64 ibsr_seed;
+
+/*
+ * Sources. Key: address and destination port. Value: counters since birth. Written by this
+ * program on any CPU, atomically; read by ibsr-reader. When full the kernel evicts an entry
+ * that was not used lately and says nothing: the loss is the remainder of the totals.
+ * 144 bytes an entry with the kernel's header: 14 MiB at the default.
+ */
+struct {
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__type(key, struct ibsr_source_key);
+	__type(value, struct ibsr_source);
+	__uint(max_entries, IBSR_DEFAULT_MAX_SOURCES);
+	__uint(map_flags, 0);
+} ibsr_src SEC(".maps");
+
+/*
+ * Totals by outcome. Key: 0. Value: counters of one CPU. Written by this program in softirq
+ * with plain adds: XDP runs do not nest on a CPU; read by ibsr-reader, which sums them.
+ * Cannot be full. 120 bytes a CPU.
+ */
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__type(key, __u32);
+	__type(value, struct ibsr_totals);
+	__uint(max_entries, 1);
+	__uint(map_flags, 0);
+} ibsr_totals SEC(".maps");
+
+/*
+ * SYNs that wait for their ACK. Key: slot. Value: mark (handshake.bpf.h). Written and read
+ * by this program only. When two connections meet in a slot the later SYN stays and the
+ * loss is counted. 2 MiB.
+ */
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__type(key, __u32);
+	__type(value, __u64);
+	__uint(max_entries, IBSR_PENDING_SLOTS);
+	__uint(map_flags, 0);
+} ibsr_pending SEC(".maps");
+
+/*
+ * What this scope is. Key: 0. Value: struct ibsr_meta. Written once by ibsr-loader before
+ * the freeze; read by every reader before anything else; not used by the program. Cannot be
+ * full. 8.1 KiB.
+ */
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__type(key, __u32);
+	__type(value, struct ibsr_meta);
+	__uint(max_entries, 1);
+	__uint(map_flags, 0);
+} ibsr_meta SEC(".maps");
+
+static __always_inline int port_selected(__u16 port)
+{
+	return ibsr_dst_ports[port >> 3] & (1 << (port & 7));
+}
+
+/* The boot clock, read at most once a kernel tick and CPU: an exact read on every packet
+ * costs more than parsing it. Never ahead of the real clock, at most one tick behind. */
+static __always_inline __u64 coarse_boot_ns(struct ibsr_totals *totals)
+{
+	__u64 tick = bpf_jiffies64();
+
+	if (tick != totals->clock_tick) {
+		totals->clock_tick = tick;
+		totals->clock_boot_ns = bpf_ktime_get_boot_ns();
+	}
+	return totals->clock_boot_ns;
+}
+
+static __always_inline void add_to_source(struct ibsr_source *to, const struct ibsr_source *add)
+{
+	shared_add(&to->packets, 1);
+	shared_add(&to->bytes, add->bytes);
+	shared_add(&to->ack, add->ack);
+	shared_add(&to->syn, add->syn);
+	shared_add(&to->handshakes, add->handshakes);
+	shared_add(&to->fin, add->fin);
+	shared_add(&to->rst, add->rst);
+	/* Two CPUs may store out of order: the difference is below one tick, and readers
+	 * list a source again when it was used within a tick of the last sweep. */
+	if (to->last_boot_ns != add->last_boot_ns)
+		to->last_boot_ns = add->last_boot_ns;
+}
+
+/* First packet of a source. BPF_NOEXIST: with BPF_ANY a CPU that lost the race would wipe
+ * what the winner counted. */
+static __always_inline void insert_source(struct ibsr_totals *totals, struct ibsr_source_key *key,
+					  struct ibsr_source *first)
+{
+	struct ibsr_source *raced;
+
+	first->born_boot_ns = bpf_ktime_get_boot_ns();
+	if (!bpf_map_update_elem(&ibsr_src, key, first, BPF_NOEXIST)) {
+		totals->inserted++;
+		return;
+	}
+	raced = bpf_map_lookup_elem(&ibsr_src, key);
+	if (raced)
+		add_to_source(raced, first);
+	else
+		totals->insert_failed++;
+}
+
+/* Totals are counted before the source, so that no sweep can see more packets in sources
+ * than in totals that it reads afterwards. */
+static __always_inline void track(struct ibsr_totals *totals, const struct segment *s,
+				  __u32 frame_len)
+{
+	struct ibsr_source_key key = { .dst_port = s->dst_port };
+	struct ibsr_source add = {
+		.packets = 1,
+		.bytes = frame_len,
+		.syn = s->syn && !s->ack,
+		.ack = s->ack,
+		.fin = s->fin,
+		.rst = s->rst,
+		.last_boot_ns = coarse_boot_ns(totals),
+	};
+	struct ibsr_source *known;
+
+	totals->tracked++;
+	totals->tracked_bytes += frame_len;
+	add.handshakes = handshake_step(&ibsr_pending, totals, s, ibsr_seed);
+	__builtin_memcpy(key.addr, s->src, IBSR_ADDR_BYTES);
+	known = bpf_map_lookup_elem(&ibsr_src, &key);
+	if (known)
+		add_to_source(known, &add);
+	else
+		insert_source(totals, &key, &add);
+}
+
+static __always_inline void count_frame(struct xdp_md *ctx, struct ibsr_totals *totals)
+{
+	struct cursor c = {
+		.data = (void *)(long)ctx->data,
+		.data_end = (void *)(long)ctx->data_end,
+		.frame_len = bpf_xdp_get_buff_len(ctx),
+	};
+	struct segment s = {};
+
+	switch (parse_frame(&c, &s)) {
+	case FRAME_TCP:
+		if (port_selected(s.dst_port))
+			track(totals, &s, c.frame_len);
+		else
+			totals->other_port++;
+		break;
+	case FRAME_NON_IP:
+		totals->non_ip++;
+		break;
+	case FRAME_MALFORMED:
+		totals->malformed++;
+		break;
+	case FRAME_FRAGMENT:
+		totals->fragments++;
+		break;
+	case FRAME_OTHER_L4:
+		totals->other_l4++;
+		break;
+	}
+}
+
+static __always_inline void observe(struct xdp_md *ctx)
+{
+	struct ibsr_totals *totals = only_entry(&ibsr_totals);
+
+	if (!totals)
+		return;
+	totals->received++;
+	count_frame(ctx, totals);
+	totals->passed++;
+}
+
+SEC("xdp.frags")
+int ibsr_observe(struct xdp_md *ctx)
+{
+	observe(ctx);
+	return XDP_PASS;
+}
+
+char LICENSE[] SEC("license") = "Dual BSD/GPL";

@@ -1,0 +1,17 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! What the command lines share: how a program ends, how it logs, how sizes and durations
+//! are written, and the text behind completions and manual pages.
+//!
+//! Nothing here knows what any of the programs does.
+
+#![forbid(unsafe_code)]
+
+mod finish;
+mod generate;
+mod logging;
+mod quantity;
+
+pub use finish::{Answer, finish};
+pub use generate::{Shell, completions, man_pages};
+pub use logging::{LogArgs, LogFormat};
+pub use quantity::{QuantityError, format_bytes, parse_duration, parse_size};

@@ -1,0 +1,415 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! Twin of `bpf/include/ibsr_abi.h`: the same structs, the same names, the same order.
+//!
+//! Each struct is listed once; the macro makes the type and its field table from that list.
+//! The tables are compared with the BTF of every built object by a test, and their hash
+//! travels in `meta`, so a reader refuses maps that were laid out by another build.
+
+#![expect(
+    missing_debug_implementations,
+    reason = "zerocopy's derives make helper types without; each type written here has it"
+)]
+
+use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
+
+/// `IBSR_ABI_VERSION`.
+pub const ABI_VERSION: u32 = 1;
+/// `IBSR_META_MAGIC`.
+pub const META_MAGIC: u32 = 0x5253_4249;
+/// `IBSR_PORT_BYTES`: one bit for each of 65,536 ports.
+pub const PORT_BYTES: usize = 8192;
+/// `IBSR_MAX_VLANS`.
+pub const MAX_VLANS: usize = 2;
+/// `IBSR_MAX_IPV6_EXT`.
+pub const MAX_IPV6_EXT: usize = 8;
+/// `IBSR_DEFAULT_MAX_SOURCES`.
+pub const DEFAULT_MAX_SOURCES: u32 = 100_000;
+/// `IBSR_PENDING_SLOTS`.
+pub const PENDING_SLOTS: u32 = 262_144;
+
+/// One field of an ABI struct.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Field {
+    /// Name, the same in C and Rust.
+    pub name: &'static str,
+    /// Bytes from the start of the struct.
+    pub offset: usize,
+    /// Size in bytes.
+    pub size: usize,
+}
+
+/// The layout of an ABI struct.
+#[derive(Debug, Clone, Copy)]
+pub struct Layout {
+    /// Name of the C struct.
+    pub c_name: &'static str,
+    /// Size in bytes, without padding.
+    pub size: usize,
+    /// Fields in order.
+    pub fields: &'static [Field],
+}
+
+macro_rules! abi_struct {
+    (
+        $(#[$meta:meta])*
+        $c_name:literal => $name:ident { $( $(#[$field_meta:meta])* $field:ident: $type:ty, )* }
+    ) => {
+        $(#[$meta])*
+        #[repr(C)]
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout)]
+        pub struct $name { $( $(#[$field_meta])* pub $field: $type, )* }
+
+        impl $name {
+            /// Field table, for comparison with BTF and for the ABI hash.
+            pub const LAYOUT: Layout = Layout {
+                c_name: $c_name,
+                size: size_of::<Self>(),
+                fields: &[ $( Field {
+                    name: stringify!($field),
+                    offset: std::mem::offset_of!(Self, $field),
+                    size: size_of::<$type>(),
+                }, )* ],
+            };
+        }
+    };
+}
+
+abi_struct! {
+    /// Key of the source table: one remote address towards one local port.
+    #[derive(Default, Hash, PartialOrd, Ord)]
+    "ibsr_source_key" => SourceKey {
+        /// Address in network order, IPv4 mapped.
+        addr: [u8; 16],
+        /// Destination port, host order.
+        dst_port: u16,
+        /// Zero.
+        pad: u16,
+    }
+}
+
+abi_struct! {
+    /// Value of the source table: cumulative counters since `born_boot_ns`.
+    #[derive(Default)]
+    "ibsr_source" => SourceCounts {
+        /// SYN without ACK.
+        syn: u64,
+        /// Any segment with ACK.
+        ack: u64,
+        /// Completed handshakes as seen from ingress.
+        handshakes: u64,
+        /// Any segment with FIN.
+        fin: u64,
+        /// Any segment with RST.
+        rst: u64,
+        /// Frames.
+        packets: u64,
+        /// Frame bytes without FCS.
+        bytes: u64,
+        /// Boot clock at the insert, exact.
+        born_boot_ns: u64,
+        /// Boot clock at the last packet, at most [`TICK_BOUND_NS`] old.
+        last_boot_ns: u64,
+    }
+}
+
+abi_struct! {
+    /// Totals of one CPU.
+    #[derive(Default)]
+    "ibsr_totals" => CpuTotals {
+        /// Frames seen.
+        received: u64,
+        /// Frames passed on: all of them.
+        passed: u64,
+        /// Not IPv4 or IPv6 behind at most [`MAX_VLANS`] tags.
+        non_ip: u64,
+        /// A header that is cut short or contradicts itself.
+        malformed: u64,
+        /// Fragments, first ones too; atomic IPv6 fragments are whole datagrams.
+        fragments: u64,
+        /// Not TCP, or TCP behind more than [`MAX_IPV6_EXT`] extension headers.
+        other_l4: u64,
+        /// TCP to a port that is not selected.
+        other_port: u64,
+        /// TCP to a selected port.
+        tracked: u64,
+        /// Frame bytes of those.
+        tracked_bytes: u64,
+        /// Tracked, but no entry could be had.
+        insert_failed: u64,
+        /// Tracked, but refused by admission.
+        unattributed: u64,
+        /// Entries made.
+        inserted: u64,
+        /// SYNs whose pending slot another connection's SYN took.
+        pending_lost: u64,
+        /// Private to the program.
+        clock_tick: u64,
+        /// Private to the program.
+        clock_boot_ns: u64,
+    }
+}
+
+abi_struct! {
+    /// What a scope is. Written once by the loader, then frozen.
+    "ibsr_meta" => Meta {
+        /// [`META_MAGIC`].
+        magic: u32,
+        /// [`ABI_VERSION`] of the loader.
+        abi_version: u32,
+        /// [`ABI_HASH`] of the loader.
+        abi_hash: u64,
+        /// Random for each new set of maps.
+        epoch: u64,
+        /// Boot clock at the start of the epoch.
+        attached_boot_ns: u64,
+        /// Boot id, the 16 bytes of its UUID.
+        boot_id: [u8; 16],
+        /// SHA-256 of the instructions that were proven and loaded.
+        program_sha256: [u8; 32],
+        /// [`Sensor`] as a number.
+        sensor: u32,
+        /// [`Evidence`] as a number.
+        evidence: u32,
+        /// [`XdpMode`] as a number, 0 for other sensors.
+        xdp_mode: u32,
+        /// Interface index, 0 for other sensors.
+        ifindex: u32,
+        /// Possible CPUs.
+        ncpu: u32,
+        /// Capacity of the source table.
+        max_sources: u32,
+        /// Interface name, padded with zeros.
+        ifname: [u8; 16],
+        /// Selected ports: bit `port % 8` of byte `port / 8`.
+        dst_ports: [u8; PORT_BYTES],
+    }
+}
+
+/// Every struct of the ABI, in the header's order.
+pub const LAYOUTS: [Layout; 4] =
+    [SourceKey::LAYOUT, SourceCounts::LAYOUT, CpuTotals::LAYOUT, Meta::LAYOUT];
+
+/// FNV-1a (64 bit) over names, offsets and sizes of every field of [`LAYOUTS`].
+pub const ABI_HASH: u64 = hash_layouts(&LAYOUTS);
+
+/// `last_boot_ns` may be this much older than the packet: one tick of the slowest kernel
+/// configuration (HZ=100).
+pub const TICK_BOUND_NS: u64 = 10_000_000;
+
+const fn hash_layouts(layouts: &[Layout]) -> u64 {
+    let mut hash = 0xcbf2_9ce4_8422_2325;
+    let mut at = 0;
+    while at < layouts.len() {
+        hash = hash_bytes(hash, layouts[at].c_name.as_bytes());
+        hash = hash_bytes(hash, &(layouts[at].size as u64).to_le_bytes());
+        let mut field = 0;
+        while field < layouts[at].fields.len() {
+            let Field { name, offset, size } = layouts[at].fields[field];
+            hash = hash_bytes(hash, name.as_bytes());
+            hash = hash_bytes(hash, &(offset as u64).to_le_bytes());
+            hash = hash_bytes(hash, &(size as u64).to_le_bytes());
+            field += 1;
+        }
+        at += 1;
+    }
+    hash
+}
+
+const fn hash_bytes(mut hash: u64, bytes: &[u8]) -> u64 {
+    let mut at = 0;
+    while at < bytes.len() {
+        hash = (hash ^ bytes[at] as u64).wrapping_mul(0x0000_0100_0000_01b3);
+        at += 1;
+    }
+    hash
+}
+
+macro_rules! abi_enum {
+    ($(#[$meta:meta])* $name:ident { $( $(#[$variant_meta:meta])* $variant:ident = $value:literal $text:literal, )* }) => {
+        $(#[$meta])*
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+        #[repr(u32)]
+        pub enum $name { $( $(#[$variant_meta])* $variant = $value, )* }
+
+        impl $name {
+            /// From the number in `meta`; `None` for a number this build does not know.
+            #[must_use]
+            pub const fn from_abi(value: u32) -> Option<Self> {
+                match value { $( $value => Some(Self::$variant), )* _ => None }
+            }
+
+            /// The word used in segments and on the terminal.
+            #[must_use]
+            pub const fn as_str(self) -> &'static str {
+                match self { $( Self::$variant => $text, )* }
+            }
+        }
+    };
+}
+
+abi_enum! {
+    /// How strongly the maps are bound to the program.
+    Evidence {
+        /// User space with rights could have written the maps.
+        Plain = 0 "plain",
+        /// No user space could, since load.
+        Frozen = 1 "frozen",
+        /// And no other program could.
+        Exclusive = 2 "exclusive",
+    }
+}
+
+abi_enum! {
+    /// Which sensor filled a scope.
+    Sensor {
+        /// `observe_xdp`.
+        Xdp = 1 "xdp",
+        /// `observe_cgroup`.
+        Cgroup = 2 "cgroup",
+    }
+}
+
+abi_enum! {
+    /// How the XDP program is attached.
+    XdpMode {
+        /// In the driver.
+        Native = 1 "native",
+        /// In the core, behind the driver.
+        Generic = 2 "generic",
+    }
+}
+
+/// Why a `meta` entry cannot be trusted.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum MetaError {
+    /// Not ours.
+    #[error(
+        "`meta` does not start with the IBSR magic: found {found:#010x}, expected {META_MAGIC:#010x}"
+    )]
+    Magic {
+        /// What the entry starts with.
+        found: u32,
+    },
+    /// Written by another version.
+    #[error(
+        "the maps have ABI version {version} ({hash:016x}), this program reads version {ABI_VERSION} \
+         ({ABI_HASH:016x}): use the loader and the reader of one release"
+    )]
+    Abi {
+        /// Version in the entry.
+        version: u32,
+        /// Hash in the entry.
+        hash: u64,
+    },
+    /// Not the size of this ABI's entry.
+    #[error("`meta` holds {found} bytes, this program reads {}: use the loader and the reader of one release", size_of::<Meta>())]
+    Size {
+        /// Bytes found.
+        found: usize,
+    },
+}
+
+impl Meta {
+    /// Reads and checks a `meta` entry.
+    ///
+    /// # Errors
+    /// [`MetaError`] naming what was found and what this build expects.
+    pub fn from_abi(bytes: &[u8]) -> Result<Self, MetaError> {
+        let meta =
+            Self::read_from_bytes(bytes).map_err(|_| MetaError::Size { found: bytes.len() })?;
+        if meta.magic != META_MAGIC {
+            return Err(MetaError::Magic { found: meta.magic });
+        }
+        if meta.abi_version != ABI_VERSION || meta.abi_hash != ABI_HASH {
+            return Err(MetaError::Abi { version: meta.abi_version, hash: meta.abi_hash });
+        }
+        Ok(meta)
+    }
+
+    /// Interface name without its padding; empty for other sensors.
+    #[must_use]
+    pub fn ifname(&self) -> String {
+        let end = self.ifname.iter().position(|&byte| byte == 0).unwrap_or(self.ifname.len());
+        String::from_utf8_lossy(&self.ifname[..end]).into_owned()
+    }
+
+    /// The epoch as segments write it: 16 hexadecimal digits.
+    #[must_use]
+    pub fn epoch_text(&self) -> String {
+        format!("{:016x}", self.epoch)
+    }
+
+    /// The boot id as the kernel prints it.
+    #[must_use]
+    pub fn boot_id_text(&self) -> String {
+        let hex = hex(&self.boot_id);
+        [&hex[..8], &hex[8..12], &hex[12..16], &hex[16..20], &hex[20..]].join("-")
+    }
+
+    /// The program digest in hexadecimal.
+    #[must_use]
+    pub fn program_sha256_text(&self) -> String {
+        hex(&self.program_sha256)
+    }
+}
+
+/// Lower-case hexadecimal.
+#[must_use]
+pub fn hex(bytes: &[u8]) -> String {
+    use std::fmt::Write as _;
+    bytes.iter().fold(String::with_capacity(bytes.len() * 2), |mut text, byte| {
+        let _infallible = write!(text, "{byte:02x}");
+        text
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn meta() -> Meta {
+        Meta {
+            magic: META_MAGIC,
+            abi_version: ABI_VERSION,
+            abi_hash: ABI_HASH,
+            epoch: 7,
+            boot_id: [0xab; 16],
+            ifname: *b"eth0\0\0\0\0\0\0\0\0\0\0\0\0",
+            ..Meta::read_from_bytes(&[0; size_of::<Meta>()]).expect("zeroes")
+        }
+    }
+
+    #[test]
+    fn a_good_meta_reads_back_as_written() {
+        let read = Meta::from_abi(meta().as_bytes()).expect("good");
+        assert_eq!(read, meta());
+        assert_eq!(read.ifname(), "eth0");
+        assert_eq!(read.epoch_text(), "0000000000000007");
+        assert_eq!(read.boot_id_text(), "abababab-abab-abab-abab-abababababab");
+    }
+
+    /// Each way in which maps of another build can look must name both sides.
+    #[test]
+    fn a_foreign_or_other_layout_is_refused() {
+        let foreign = Meta { magic: 1, ..meta() };
+        assert_eq!(Meta::from_abi(foreign.as_bytes()), Err(MetaError::Magic { found: 1 }));
+        let other = Meta { abi_hash: 1, ..meta() };
+        assert_eq!(
+            Meta::from_abi(other.as_bytes()),
+            Err(MetaError::Abi { version: ABI_VERSION, hash: 1 })
+        );
+        assert_eq!(Meta::from_abi(&[0; 8]), Err(MetaError::Size { found: 8 }));
+    }
+
+    /// The hash must see a swap of two fields of one size, which no size check sees.
+    #[test]
+    fn swapping_two_fields_changes_the_hash() {
+        let [a, b, ..] = *SourceCounts::LAYOUT.fields else { panic!("two fields") };
+        let swapped = [Field { name: b.name, ..a }, Field { name: a.name, ..b }];
+        let leaked: &'static [Field] = Box::leak(Box::new(swapped));
+        let straight: &'static [Field] = Box::leak(Box::new([a, b]));
+        let with = |fields| hash_layouts(&[Layout { c_name: "x", size: 16, fields }]);
+        assert_ne!(with(leaked), with(straight));
+    }
+}

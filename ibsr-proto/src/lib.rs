@@ -1,0 +1,15 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! What crosses a process boundary: the kernel ABI, the pins, the segments and the ledger.
+//!
+//! Pure types and pure functions. Nothing here opens a file, a socket or a clock, so every
+//! rule about the data can be tested as a value and every program agrees on it.
+
+#![forbid(unsafe_code)]
+
+pub mod abi;
+pub mod addr;
+pub mod conservation;
+pub mod ledger;
+pub mod pins;
+pub mod ports;
+pub mod snapshot;

@@ -1,0 +1,117 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! Where the loader pins and the reader looks: the one list both sides use.
+
+use std::fmt;
+use std::path::{Path, PathBuf};
+use std::str::FromStr;
+
+/// Default of `--pin-root`.
+pub const PIN_ROOT: &str = "/sys/fs/bpf/ibsr";
+/// Group that may read the pins.
+pub const PIN_GROUP: &str = "ibsr";
+/// Mode of the root and of every scope directory.
+pub const DIR_MODE: u32 = 0o750;
+/// Mode of map pins. The maps are frozen, so no writer is possible; 0640 lets the group read.
+pub const MAP_MODE: u32 = 0o640;
+/// Mode of link pins: whoever may write one may detach the program.
+pub const LINK_MODE: u32 = 0o600;
+
+/// Pin of the attachment.
+pub const LINK: &str = "link";
+/// Pin of the one-entry description, [`crate::abi::Meta`].
+pub const META: &str = "meta";
+/// Pin of the source table.
+pub const SRC: &str = "src";
+/// Pin of the totals.
+pub const TOTALS: &str = "totals";
+/// Pin of the SYNs that wait for their ACK.
+pub const PENDING: &str = "pending";
+
+/// A file under a scope directory that is a map: pin name and kernel name.
+pub const XDP_MAPS: [(&str, &str); 4] =
+    [(META, "ibsr_meta"), (SRC, "ibsr_src"), (TOTALS, "ibsr_totals"), (PENDING, "ibsr_pending")];
+
+/// What one sensor observes: `xdp-<ifname>` or `cg-<name>`. The name of its directory, and
+/// the `scope` of its segments.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Scope(String);
+
+/// Why a text is not a scope.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "`{0}` is not a scope: use `xdp-<ifname>` or `cg-<name>`, letters, digits and `_.:@-` only"
+)]
+pub struct ScopeError(String);
+
+impl Scope {
+    /// The scope of an interface.
+    ///
+    /// # Errors
+    /// When the name holds a character that cannot stand in a file name of ours.
+    pub fn xdp(ifname: &str) -> Result<Self, ScopeError> {
+        format!("xdp-{ifname}").parse()
+    }
+
+    /// As text.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// The interface of an `xdp-` scope.
+    #[must_use]
+    pub fn ifname(&self) -> Option<&str> {
+        self.0.strip_prefix("xdp-")
+    }
+
+    /// Directory of the pins.
+    #[must_use]
+    pub fn dir(&self, pin_root: &Path) -> PathBuf {
+        pin_root.join(&self.0)
+    }
+
+    /// Directory in which the loader prepares what it will move to [`Self::dir`] in one step.
+    /// Hidden, so no reader ever looks there.
+    #[must_use]
+    pub fn next_dir(&self, pin_root: &Path) -> PathBuf {
+        pin_root.join(format!(".{}.next", self.0))
+    }
+}
+
+impl FromStr for Scope {
+    type Err = ScopeError;
+
+    fn from_str(text: &str) -> Result<Self, ScopeError> {
+        let name = text.strip_prefix("xdp-").or_else(|| text.strip_prefix("cg-"));
+        let is_plain = |name: &str| {
+            !name.is_empty()
+                && name.len() <= 64
+                && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"_.:@-".contains(&byte))
+        };
+        match name {
+            Some(name) if is_plain(name) => Ok(Self(text.to_owned())),
+            _ => Err(ScopeError(text.to_owned())),
+        }
+    }
+}
+
+impl fmt::Display for Scope {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_scope_is_one_plain_directory_name() {
+        let scope = Scope::xdp("eth0.100").expect("a VLAN device");
+        assert_eq!(scope.dir(Path::new(PIN_ROOT)), Path::new("/sys/fs/bpf/ibsr/xdp-eth0.100"));
+        assert_eq!(scope.ifname(), Some("eth0.100"));
+        for wrong in ["eth0", "xdp-", "xdp-a/b", "xdp-a b", "cg-..\n", "../xdp-a"] {
+            assert!(wrong.parse::<Scope>().is_err(), "{wrong:?}");
+        }
+    }
+}

@@ -1,0 +1,12 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! Segments: JSON Lines files of sweeps. One module per schema version; the newest is
+//! re-exported here, which is what writers use.
+//!
+//! To add a version: copy the newest module, raise its `SCHEMA`, re-export it below, and
+//! teach [`v1::Row`]'s successor to read the version before it.
+
+pub mod name;
+pub mod v1;
+
+pub use name::SegmentName;
+pub use v1::{Footer, Gap, GapReason, Header, Row, RowError, RowRef, SCHEMA, Source, Sweep};

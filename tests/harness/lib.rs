@@ -1,0 +1,14 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! What the tests of the whole share: namespaces with a wire between them, frames, the real
+//! programs as processes, a real S3 server. Nothing is mocked: packets cross a veth pair,
+//! programs are the built binaries, the server checks signatures and checksums.
+//!
+//! Everything made here is named after the test process and removed on drop.
+
+#![expect(clippy::missing_panics_doc, reason = "a harness panics: that is how a test fails")]
+
+pub mod bpffs;
+pub mod frames;
+pub mod netns;
+pub mod process;
+pub mod s3;
