@@ -101,16 +101,16 @@ enum ibsr_xdp_mode {
 struct ibsr_meta {
 	__u32 magic;
 	__u32 abi_version;
-	__u64 abi_hash;		/* over the field tables of abi.rs */
-	__u64 epoch;		/* random for each new set of maps */
-	__u64 attached_boot_ns; /* start of the epoch */
-	__u8 boot_id[16];	/* /proc/sys/kernel/random/boot_id */
-	__u8 program_sha256[32];/* over the instructions that were proven and loaded */
-	__u32 sensor;		/* enum ibsr_sensor */
-	__u32 evidence;		/* enum ibsr_evidence */
-	__u32 xdp_mode;		/* enum ibsr_xdp_mode; 0 for other sensors */
-	__u32 ifindex;		/* 0 for other sensors */
-	__u32 ncpu;		/* possible CPUs: the stride of per-CPU maps */
+	__u64 abi_hash;		 /* over the field tables of abi.rs */
+	__u64 epoch;		 /* random for each new set of maps */
+	__u64 attached_boot_ns;	 /* start of the epoch */
+	__u8 boot_id[16];	 /* /proc/sys/kernel/random/boot_id */
+	__u8 program_sha256[32]; /* over the instructions that were proven and loaded */
+	__u32 sensor;		 /* enum ibsr_sensor */
+	__u32 evidence;		 /* enum ibsr_evidence */
+	__u32 xdp_mode;		 /* enum ibsr_xdp_mode; 0 for other sensors */
+	__u32 ifindex;		 /* 0 for other sensors */
+	__u32 ncpu;		 /* possible CPUs: the stride of per-CPU maps */
 	__u32 max_sources;
 	char ifname[IBSR_IFNAME_BYTES];
 	__u8 dst_ports[IBSR_PORT_BYTES]; /* bit port%8 of byte port/8 */

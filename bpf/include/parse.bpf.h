@@ -23,10 +23,10 @@
 #include <bpf/bpf_helpers.h>
 #include "ibsr_abi.h"
 
-#define VLAN_TCI_LEN	   4
-#define IPV4_MF_OR_OFFSET  0x3fff /* more-fragments flag and the 13 offset bits */
+#define VLAN_TCI_LEN	       4
+#define IPV4_MF_OR_OFFSET      0x3fff /* more-fragments flag and the 13 offset bits */
 #define IPV6_FRAG_MF_OR_OFFSET 0xfff9
-#define BIG_FRAME_BYTES	   65535 /* a longer datagram cannot state its length in 16 bits */
+#define BIG_FRAME_BYTES	       65535 /* a longer datagram cannot state its length in 16 bits */
 
 /* Where parsing of a frame ended. Totals have a counter for each. */
 enum frame_class {
@@ -40,9 +40,9 @@ enum frame_class {
 struct cursor {
 	void *data;
 	void *data_end;
-	__u32 offset;	  /* of the next header */
-	__u32 frame_len;  /* of all fragments of the buffer, not only the first */
-	__u32 l3_end;	  /* offset behind the IP datagram: what follows is padding */
+	__u32 offset;	 /* of the next header */
+	__u32 frame_len; /* of all fragments of the buffer, not only the first */
+	__u32 l3_end;	 /* offset behind the IP datagram: what follows is padding */
 };
 
 /* What the sensor needs of a TCP segment; addresses in network order, the rest in host order. */
