@@ -1,0 +1,44 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! What a kind of program may do. A value, so that each hook has its own list.
+
+/// What the proof demands of one kind of program.
+///
+/// A helper may be listed only when it writes neither to the packet nor through its
+/// arguments. What it returns is taken for a number, except that `map_lookup_elem` returns
+/// a map value.
+#[derive(Debug, Clone, Copy)]
+pub struct Policy {
+    /// Name, for messages.
+    pub name: &'static str,
+    /// What every exit must return.
+    pub passing: u64,
+    /// Helpers that may be called, by their number in `linux/bpf.h`.
+    pub helpers: &'static [u32],
+    /// Offsets of the 4-byte context fields that hold packet pointers.
+    pub packet_fields: &'static [i32],
+}
+
+/// The XDP sensor: returns `XDP_PASS`, uses maps, clocks and the frame length.
+pub const XDP_OBSERVER: Policy = Policy {
+    name: "xdp observer",
+    passing: 2,
+    helpers: &[
+        helper::MAP_LOOKUP_ELEM,
+        helper::MAP_UPDATE_ELEM,
+        helper::JIFFIES64,
+        helper::KTIME_GET_BOOT_NS,
+        helper::XDP_GET_BUFF_LEN,
+    ],
+    // struct xdp_md: data, data_end, data_meta.
+    packet_fields: &[0, 4, 8],
+};
+
+/// Helper numbers of `linux/bpf.h`.
+pub(crate) mod helper {
+    pub(crate) const MAP_LOOKUP_ELEM: u32 = 1;
+    pub(crate) const MAP_UPDATE_ELEM: u32 = 2;
+    pub(crate) const TAIL_CALL: u32 = 12;
+    pub(crate) const JIFFIES64: u32 = 118;
+    pub(crate) const KTIME_GET_BOOT_NS: u32 = 125;
+    pub(crate) const XDP_GET_BUFF_LEN: u32 = 188;
+}
