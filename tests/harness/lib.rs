@@ -12,3 +12,4 @@ pub mod frames;
 pub mod netns;
 pub mod process;
 pub mod s3;
+pub mod segments;
