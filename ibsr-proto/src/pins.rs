@@ -18,6 +18,8 @@ pub const LINK_MODE: u32 = 0o600;
 
 /// Pin of the attachment.
 pub const LINK: &str = "link";
+/// Pin of the program, mode [`LINK_MODE`]: it tells which of two directories the link uses.
+pub const PROG: &str = "prog";
 /// Pin of the one-entry description, [`crate::abi::Meta`].
 pub const META: &str = "meta";
 /// Pin of the source table.
