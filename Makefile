@@ -1,0 +1,75 @@
+# SPDX-License-Identifier: MIT OR Apache-2.0
+# The front door. `make help` says what there is.
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+.NOTPARALLEL:
+.PHONY: help demo test check bench install release deps deps-demo deps-test
+
+PREFIX ?= /usr/local
+DESTDIR ?=
+# Where the programs that `make install` copies were built.
+BUILT ?= $(TARGET)/release
+TARGET := $(or $(CARGO_TARGET_DIR),target)
+PROGRAMS := ibsr-loader ibsr-reader ibsr-export ibsr-report
+ROOT := $(if $(filter 0,$(shell id -u)),,sudo)
+
+# Debian 12 packages: to build, for the demo, for the tests.
+BUILD_PACKAGES := clang-19 gcc libelf-dev linux-libc-dev make pkg-config zlib1g-dev
+DEMO_PACKAGES := $(BUILD_PACKAGES) curl iproute2 nginx-light procps
+TEST_PACKAGES := $(DEMO_PACKAGES) bpftool clang-format-19 e2fsprogs ethtool iputils-ping jq \
+	mmdebstrap strace systemd systemd-container tcpdump util-linux
+
+help: ## this text
+	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' Makefile | expand -t 18
+
+demo: deps-demo ## the whole path on real traffic, in network namespaces; needs root
+	@cargo build --quiet --locked --workspace --bins
+	@$(ROOT) $(TARGET)/debug/ibsr-demo
+
+test: deps-test check ## everything CI runs, after installing what is missing
+
+check: ## the same without installing anything: before each commit
+	@cargo xtask check
+
+bench: deps-test ## every benchmark that there is
+	@cargo bench --locked --workspace
+
+release: deps ## optimised programs in target/release
+	@cargo build --locked --release --workspace --bins
+
+install: ## programs, units, manual pages, completions; PREFIX=/usr/local DESTDIR=
+	@for program in $(PROGRAMS) xtask; do test -x $(BUILT)/$$program || \
+		{ echo "$(BUILT)/$$program is missing: run \`make release\` first" >&2; exit 1; }; done
+	install -d $(addprefix $(DESTDIR)$(PREFIX)/,bin lib/systemd/system lib/sysusers.d lib/tmpfiles.d share/ibsr)
+	install -m 755 $(addprefix $(BUILT)/,$(PROGRAMS)) $(DESTDIR)$(PREFIX)/bin
+	for unit in systemd/*.service systemd/*.timer; do \
+		sed 's|/usr/bin/ibsr-|$(PREFIX)/bin/ibsr-|' $$unit > $(DESTDIR)$(PREFIX)/lib/systemd/system/$${unit##*/}; done
+	install -m 644 systemd/ibsr.sysusers $(DESTDIR)$(PREFIX)/lib/sysusers.d/ibsr.conf
+	install -m 644 systemd/ibsr.tmpfiles $(DESTDIR)$(PREFIX)/lib/tmpfiles.d/ibsr.conf
+	install -m 644 systemd/*.env systemd/*.conf $(DESTDIR)$(PREFIX)/share/ibsr
+	$(BUILT)/xtask man $(DESTDIR)$(PREFIX)/share/man/man1
+	$(BUILT)/xtask completions $(DESTDIR)$(PREFIX)/share
+
+# $(1): packages. Installs those that are missing when root, else says how.
+define need
+	@command -v cargo > /dev/null || { echo "Rust is missing: see https://rustup.rs" >&2; exit 1; }
+	@if ! command -v dpkg-query > /dev/null; then \
+		echo "not a Debian: make sure that the likes of these are here: $(1)" >&2; exit 0; fi; \
+	missing=$$(comm -13 \
+		<(dpkg-query -W -f '$${db:Status-Status} $${Package}\n' | sed -n 's/^installed //p' | sort -u) \
+		<(printf '%s\n' $(1) | sort -u) | tr '\n' ' '); \
+	if test -z "$$missing"; then exit 0; fi; \
+	if test "$$(id -u)" != 0; then \
+		echo "packages are missing, install them with: sudo apt-get install --no-install-recommends $$missing" >&2; exit 1; fi; \
+	export DEBIAN_FRONTEND=noninteractive; \
+	install="apt-get install -qq --no-install-recommends $$missing"; \
+	$$install 2> /dev/null || { apt-get update -qq; $$install; }
+endef
+
+deps:
+	$(call need,$(BUILD_PACKAGES))
+deps-demo:
+	$(call need,$(DEMO_PACKAGES))
+deps-test:
+	$(call need,$(TEST_PACKAGES))
