@@ -1,2 +1,4 @@
 //! placeholder
+#![allow(dead_code)]
+mod spool;
 fn main() {}
