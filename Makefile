@@ -44,7 +44,7 @@ install: ## programs, units, manual pages, completions; PREFIX=/usr/local DESTDI
 	install -d $(addprefix $(DESTDIR)$(PREFIX)/,bin lib/systemd/system lib/sysusers.d lib/tmpfiles.d share/ibsr)
 	install -m 755 $(addprefix $(BUILT)/,$(PROGRAMS)) $(DESTDIR)$(PREFIX)/bin
 	for unit in systemd/*.service systemd/*.timer; do \
-		sed 's|/usr/bin/ibsr-|$(PREFIX)/bin/ibsr-|' $$unit > $(DESTDIR)$(PREFIX)/lib/systemd/system/$${unit##*/}; done
+		sed 's|/usr/bin/ibsr-|$(PREFIX)/bin/ibsr-|g' $$unit > $(DESTDIR)$(PREFIX)/lib/systemd/system/$${unit##*/}; done
 	install -m 644 systemd/ibsr.sysusers $(DESTDIR)$(PREFIX)/lib/sysusers.d/ibsr.conf
 	install -m 644 systemd/ibsr.tmpfiles $(DESTDIR)$(PREFIX)/lib/tmpfiles.d/ibsr.conf
 	install -m 644 systemd/*.env systemd/*.conf $(DESTDIR)$(PREFIX)/share/ibsr
