@@ -1,4 +1,97 @@
-//! placeholder
-#![allow(dead_code)]
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! `ibsr-reader`: pinned maps in, sealed segments out. Runs without rights, opens nothing
+//! for writing but its spool, and keeps no state that a kill could lose.
+
+mod batch;
+mod cli;
+mod clock;
+mod interface;
+mod notify;
+mod pinned;
+mod privilege;
+mod reader;
 mod spool;
-fn main() {}
+mod sweep;
+mod throttle;
+mod walk;
+
+use std::fs;
+use std::io::{self, Write as _};
+use std::path::Path;
+use std::process::ExitCode;
+
+use anyhow::{Context as _, Result};
+use clap::{CommandFactory as _, Parser as _};
+use ibsr_cli::{Answer, finish};
+
+use cli::{Cli, Command};
+use clock::{boot_ns, next_due};
+use notify::{Manager, Waiter, Wake};
+use reader::{Reader, Settings};
+
+fn main() -> ExitCode {
+    finish("ibsr-reader", run(Cli::parse()))
+}
+
+fn run(cli: Cli) -> Result<Answer> {
+    cli.log.init();
+    match cli.command {
+        Command::Run(args) => keep_sweeping(args.settings())?,
+        Command::Once(args) => {
+            privilege::confine()?;
+            let sealed = Reader::open(args.settings())?.once()?;
+            writeln!(io::stdout(), "{}", sealed.display())?;
+        }
+        Command::Walk(args) => {
+            privilege::confine()?;
+            writeln!(io::stdout(), "{}", walk::compare(&args.scope.dir(&args.pin_root))?)?;
+        }
+        Command::Completions { shell } => {
+            ibsr_cli::completions(shell, &mut Cli::command(), &mut io::stdout())?;
+        }
+        Command::Man { dir } => write_man_pages(&dir)?,
+    }
+    Ok(Answer::Yes)
+}
+
+/// Until a signal; then one more sweep and the seal, also after an error.
+fn keep_sweeping(settings: Settings) -> Result<()> {
+    privilege::confine()?;
+    let waiter = Waiter::new().context("failed to make a timer")?;
+    let manager = Manager::from_env();
+    let period_ns = settings.period_ns;
+    let mut reader = Reader::open(settings)?;
+    let ended = drive(&mut reader, &waiter, &manager, period_ns);
+    manager.stopping();
+    let sealed = reader.finish();
+    ended.and(sealed)
+}
+
+/// Ready once the pins are open or waited for. A sign of life follows each turn that ended.
+fn drive(reader: &mut Reader, waiter: &Waiter, manager: &Manager, period_ns: u64) -> Result<()> {
+    let mut due = boot_ns();
+    let mut status = reader.turn()?;
+    manager.ready();
+    loop {
+        manager.alive(&status);
+        let now = boot_ns();
+        if now >= due {
+            due = next_due(due, now, period_ns);
+        }
+        let until = due.min(now.saturating_add(manager.longest_wait_ns()));
+        if waiter.wait(until).context("failed to wait")? == Wake::Stop {
+            return Ok(());
+        }
+        if boot_ns() >= due {
+            status = reader.turn()?;
+        }
+    }
+}
+
+fn write_man_pages(dir: &Path) -> Result<()> {
+    for (name, text) in ibsr_cli::man_pages(&Cli::command())? {
+        let path = dir.join(name);
+        fs::write(&path, text).with_context(|| format!("failed to write `{}`", path.display()))?;
+    }
+    Ok(())
+}

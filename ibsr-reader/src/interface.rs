@@ -1,0 +1,208 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! Whether the program is still attached, seen from outside: the pin of the link, the
+//! interface in sysfs, and the program's own count.
+//!
+//! The link itself cannot be asked: its pin is closed to this user, because whoever may
+//! open it may detach. And it would not tell: the link of a deleted interface looks healthy.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use ibsr_proto::abi::Meta;
+use ibsr_proto::pins;
+use ibsr_proto::snapshot::{Gap, GapReason};
+
+const SYS_CLASS_NET: &str = "/sys/class/net";
+
+/// Where an interface is looked for.
+#[derive(Debug, Clone)]
+pub struct Place {
+    /// Its directory, when the operator named one.
+    net_dir: Option<PathBuf>,
+    name: String,
+    index: u32,
+}
+
+/// An interface that was found.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Seen {
+    /// Its name now.
+    pub name: String,
+    /// Its receive counter.
+    pub rx_packets: Option<u64>,
+}
+
+impl Place {
+    /// The interface that `meta` names; `net_dir` replaces `/sys/class/net/<ifname>`.
+    #[must_use]
+    pub fn new(meta: &Meta, net_dir: Option<&Path>) -> Self {
+        Self { net_dir: net_dir.map(Path::to_owned), name: meta.ifname(), index: meta.ifindex }
+    }
+
+    /// Whether the sensor has an interface at all.
+    #[must_use]
+    pub const fn is_some(&self) -> bool {
+        self.index != 0
+    }
+
+    /// The interface, when one with the index of the attachment is in sight. A namesake that
+    /// was made anew has another index and is not it; a renamed one keeps its index.
+    #[must_use]
+    pub fn look(&self) -> Option<Seen> {
+        let named = match &self.net_dir {
+            Some(dir) => dir.clone(),
+            None => Path::new(SYS_CLASS_NET).join(&self.name),
+        };
+        if read_number(&named.join("ifindex")) == Some(u64::from(self.index)) {
+            return Some(seen(&named, self.name.clone()));
+        }
+        if self.net_dir.is_some() {
+            return None;
+        }
+        self.look_everywhere(Path::new(SYS_CLASS_NET))
+    }
+
+    fn look_everywhere(&self, class_net: &Path) -> Option<Seen> {
+        fs::read_dir(class_net).ok()?.flatten().find_map(|entry| {
+            let is_it = read_number(&entry.path().join("ifindex")) == Some(u64::from(self.index));
+            is_it.then(|| seen(&entry.path(), entry.file_name().to_string_lossy().into_owned()))
+        })
+    }
+}
+
+fn seen(dir: &Path, name: String) -> Seen {
+    Seen { name, rx_packets: read_number(&dir.join("statistics/rx_packets")) }
+}
+
+fn read_number(path: &Path) -> Option<u64> {
+    fs::read_to_string(path).ok()?.trim().parse().ok()
+}
+
+/// Whether the link is pinned. Needs no right on the pin itself.
+#[must_use]
+pub fn is_link_pinned(scope_dir: &Path) -> bool {
+    fs::symlink_metadata(scope_dir.join(pins::LINK)).is_ok()
+}
+
+/// Whether the program is attached: its link must be pinned, and its interface in sight or
+/// its count advancing (an interface that moved to another namespace is out of sight).
+#[must_use]
+pub const fn is_attached(link_pinned: bool, in_sight: bool, count_advanced: bool) -> bool {
+    link_pinned && (in_sight || count_advanced)
+}
+
+/// What a new observation of the attachment changed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Change {
+    /// Nothing.
+    None,
+    /// It is gone.
+    Lost,
+    /// It is back; the gap ends here.
+    Back(Gap),
+}
+
+/// Remembers since when nothing is attached.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Attachment {
+    last_attached_boot_ns: Option<u64>,
+    detached_since_boot_ns: Option<u64>,
+}
+
+impl Attachment {
+    /// Takes the observation of one sweep.
+    pub fn observe(&mut self, attached: bool, at_boot_ns: u64) -> Change {
+        let change = match (attached, self.detached_since_boot_ns) {
+            (true, Some(_)) => self.gap_until(at_boot_ns).map_or(Change::None, Change::Back),
+            (false, None) => {
+                self.detached_since_boot_ns =
+                    Some(self.last_attached_boot_ns.unwrap_or(at_boot_ns));
+                Change::Lost
+            }
+            _ => Change::None,
+        };
+        if attached {
+            *self = Self { last_attached_boot_ns: Some(at_boot_ns), detached_since_boot_ns: None };
+        }
+        change
+    }
+
+    /// The gap that is open now, if there is one, as if it ended at `until_boot_ns`.
+    #[must_use]
+    pub fn gap_until(&self, until_boot_ns: u64) -> Option<Gap> {
+        let from_boot_ns = self.detached_since_boot_ns?;
+        (until_boot_ns > from_boot_ns).then_some(Gap {
+            from_boot_ns,
+            to_boot_ns: until_boot_ns,
+            reason: GapReason::Detached,
+            segment: None,
+        })
+    }
+
+    /// The last moment at which the program was seen attached.
+    #[must_use]
+    pub const fn last_attached_boot_ns(&self) -> Option<u64> {
+        self.last_attached_boot_ns
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn gap(from_boot_ns: u64, to_boot_ns: u64) -> Gap {
+        Gap { from_boot_ns, to_boot_ns, reason: GapReason::Detached, segment: None }
+    }
+
+    /// L5: the gap starts at the last sweep that was sure, not at the first that was not.
+    #[test]
+    fn a_gap_runs_from_the_last_attached_sweep_to_the_first_one_back() {
+        let mut attachment = Attachment::default();
+        assert_eq!(attachment.observe(true, 10), Change::None);
+        assert_eq!(attachment.observe(false, 20), Change::Lost);
+        assert_eq!(attachment.observe(false, 30), Change::None);
+        assert_eq!(attachment.gap_until(35), Some(gap(10, 35)));
+        assert_eq!(attachment.observe(true, 40), Change::Back(gap(10, 40)));
+        assert_eq!(attachment.gap_until(45), None);
+    }
+
+    #[test]
+    fn a_start_without_attachment_is_a_gap_from_the_start() {
+        let mut attachment = Attachment::default();
+        assert_eq!(attachment.observe(false, 20), Change::Lost);
+        assert_eq!(attachment.gap_until(20), None);
+        assert_eq!(attachment.observe(true, 30), Change::Back(gap(20, 30)));
+    }
+
+    /// L6: out of sight but counting is attached; in sight without a link is not.
+    #[test]
+    fn attached_needs_the_link_and_one_sign_of_the_interface() {
+        assert!(is_attached(true, true, false));
+        assert!(is_attached(true, false, true));
+        assert!(!is_attached(true, false, false));
+        assert!(!is_attached(false, true, true));
+    }
+
+    fn make(dir: &Path, name: &str, index: u32) {
+        let at = dir.join(name);
+        fs::create_dir_all(at.join("statistics")).expect("a directory");
+        fs::write(at.join("ifindex"), format!("{index}\n")).expect("a file");
+        fs::write(at.join("statistics/rx_packets"), "77\n").expect("a file");
+    }
+
+    fn place(net_dir: Option<PathBuf>) -> Place {
+        Place { net_dir, name: "eth0".to_owned(), index: 5 }
+    }
+
+    /// L5, L6: the index decides, not the name.
+    #[test]
+    fn a_namesake_with_another_index_is_not_the_interface() {
+        let dir = tempfile::tempdir().expect("a directory");
+        make(dir.path(), "eth0", 9);
+        make(dir.path(), "wan0", 5);
+        assert_eq!(place(Some(dir.path().join("eth0"))).look(), None);
+        assert_eq!(place(Some(dir.path().join("absent"))).look(), None);
+        let seen = Some(Seen { name: "wan0".to_owned(), rx_packets: Some(77) });
+        assert_eq!(place(None).look_everywhere(dir.path()), seen);
+    }
+}

@@ -1,0 +1,293 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! The pins of one scope, opened read-only and checked before anything is decoded: `meta`
+//! first, then type, key size and value size of every map. Never opens the link, whose pin
+//! may detach the program.
+
+use std::fs;
+use std::io;
+use std::os::unix::fs::MetadataExt as _;
+use std::path::{Path, PathBuf};
+
+use ibsr_proto::abi::{CpuTotals, Meta, MetaError, SourceCounts, SourceKey};
+use ibsr_proto::conservation::Totals;
+use ibsr_proto::pins;
+use libbpf_rs::{MapCore as _, MapFlags, MapHandle, MapType};
+use rustix::fs::{Access, access};
+use rustix::io::Errno;
+use zerocopy::FromBytes as _;
+
+/// How often an attach or upgrade that comes in between may make opening start over.
+const OPEN_TRIES: u32 = 10;
+/// How often totals are read again to catch a moment without a packet.
+const TOTALS_TRIES: u32 = 8;
+const ONLY_KEY: [u8; 4] = 0_u32.to_ne_bytes();
+
+/// Why pins could not be opened or read.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum PinError {
+    /// Nothing is pinned there, or not everything.
+    #[error("`{}` is missing", path.display())]
+    Absent {
+        /// The pin.
+        path: PathBuf,
+    },
+    /// The kernel or the file mode refuses.
+    #[error("failed to open `{}`: {source}{}", path.display(), hint(source))]
+    Open {
+        /// The pin.
+        path: PathBuf,
+        /// What the kernel said.
+        source: io::Error,
+    },
+    /// A map of another layout.
+    #[error(
+        "`{}` is {found}, this program reads {expected}: use the loader and the reader of one release",
+        path.display()
+    )]
+    Layout {
+        /// The pin.
+        path: PathBuf,
+        /// What is there.
+        found: Shape,
+        /// What this build reads.
+        expected: Shape,
+    },
+    /// Maps of another ABI.
+    #[error("`{}`: {source}", path.display())]
+    Meta {
+        /// The pin.
+        path: PathBuf,
+        /// How it differs.
+        source: MetaError,
+    },
+    /// Per-CPU values have another stride than they were written with.
+    #[error("the maps were made for {made_for} possible CPUs, this machine has {here}")]
+    Cpus {
+        /// According to `meta`.
+        made_for: u32,
+        /// According to the kernel.
+        here: usize,
+    },
+    /// The pins were replaced each time they were opened.
+    #[error("`{}` was replaced {OPEN_TRIES} times while it was being opened", dir.display())]
+    Unsettled {
+        /// Directory of the scope.
+        dir: PathBuf,
+    },
+    /// An open map could not be read.
+    #[error("failed to read `{name}`: {source}")]
+    Read {
+        /// Name of the map.
+        name: &'static str,
+        /// What the kernel said.
+        source: libbpf_rs::Error,
+    },
+}
+
+fn hint(error: &io::Error) -> &'static str {
+    match error.raw_os_error() {
+        Some(libc::EACCES) => {
+            "\nhint: run as a member of the group that owns the pins, `ibsr` by default"
+        }
+        Some(libc::EPERM) => {
+            "\nhint: this kernel asks for CAP_BPF: enable the drop-in `10-cap-bpf.conf` of the unit"
+        }
+        _ => "",
+    }
+}
+
+/// Type and sizes of a map.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Shape {
+    map_type: MapType,
+    key_bytes: usize,
+    value_bytes: usize,
+}
+
+impl std::fmt::Display for Shape {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Self { map_type, key_bytes, value_bytes } = self;
+        write!(f, "{map_type:?} with keys of {key_bytes} and values of {value_bytes} bytes")
+    }
+}
+
+const SRC_SHAPE: Shape = Shape {
+    map_type: MapType::LruHash,
+    key_bytes: size_of::<SourceKey>(),
+    value_bytes: size_of::<SourceCounts>(),
+};
+const TOTALS_SHAPE: Shape = Shape {
+    map_type: MapType::PercpuArray,
+    key_bytes: size_of::<u32>(),
+    value_bytes: size_of::<CpuTotals>(),
+};
+
+/// Which files the pins are. Changes with every attach and every upgrade.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Identity([(u64, u64); 3]);
+
+impl Identity {
+    /// Of the pins under `dir`. Needs no right on the pins themselves.
+    ///
+    /// # Errors
+    /// [`PinError::Absent`] with the first one missing, [`PinError::Open`] otherwise.
+    pub fn of(dir: &Path) -> Result<Self, PinError> {
+        let mut files = [(0, 0); 3];
+        for (file, name) in files.iter_mut().zip([pins::META, pins::SRC, pins::TOTALS]) {
+            let path = dir.join(name);
+            let status = fs::symlink_metadata(&path).map_err(|source| open_error(&path, source))?;
+            *file = (status.dev(), status.ino());
+        }
+        Ok(Self(files))
+    }
+}
+
+fn open_error(path: &Path, source: io::Error) -> PinError {
+    let path = path.to_owned();
+    match source.kind() {
+        io::ErrorKind::NotFound => PinError::Absent { path },
+        _ => PinError::Open { path, source },
+    }
+}
+
+/// The open maps of one scope.
+#[derive(Debug)]
+pub struct Pinned {
+    /// What the scope is.
+    pub meta: Box<Meta>,
+    /// The source table.
+    pub src: MapHandle,
+    totals: MapHandle,
+    identity: Identity,
+}
+
+impl Pinned {
+    /// Opens and checks the pins under `dir`. An exchange of the directory in between is
+    /// noticed, and all of them are opened again.
+    ///
+    /// # Errors
+    /// [`PinError`]; nothing was decoded.
+    pub fn open(dir: &Path) -> Result<Self, PinError> {
+        for _ in 0..OPEN_TRIES {
+            let identity = Identity::of(dir)?;
+            let opened = Self::open_once(dir, identity);
+            if Identity::of(dir).is_ok_and(|after| after == identity) {
+                return opened;
+            }
+        }
+        Err(PinError::Unsettled { dir: dir.to_owned() })
+    }
+
+    fn open_once(dir: &Path, identity: Identity) -> Result<Self, PinError> {
+        let meta = open_meta(&dir.join(pins::META))?;
+        let src = open_map(&dir.join(pins::SRC), SRC_SHAPE)?;
+        let totals = open_map(&dir.join(pins::TOTALS), TOTALS_SHAPE)?;
+        Ok(Self { meta, src, totals, identity })
+    }
+
+    /// Which files these maps were opened from.
+    #[must_use]
+    pub const fn identity(&self) -> Identity {
+        self.identity
+    }
+
+    /// The sum over CPUs, and how many frames may have been between two of its counters
+    /// while it was read.
+    ///
+    /// A CPU that counts while its value is copied gives counters of different moments. So
+    /// the totals are read until two reads in a row are equal, and on a busy interface the
+    /// growth from one read to the next bounds the difference.
+    ///
+    /// # Errors
+    /// [`PinError::Read`].
+    pub fn totals(&self) -> Result<(Totals, u64), PinError> {
+        let mut totals = self.totals_once()?;
+        let mut best = None;
+        for _ in 0..TOTALS_TRIES {
+            let next = self.totals_once()?;
+            let growth = next.received.saturating_sub(totals.received);
+            if best.is_none_or(|(_, least)| growth <= least) {
+                best = Some((totals, growth));
+            }
+            if totals == next {
+                return Ok((totals, 0));
+            }
+            totals = next;
+        }
+        let (totals, growth) = best.unwrap_or((totals, u64::MAX));
+        Ok((totals, growth.saturating_add(u64::from(self.meta.ncpu))))
+    }
+
+    fn totals_once(&self) -> Result<Totals, PinError> {
+        let values = self
+            .totals
+            .lookup_percpu(&ONLY_KEY, MapFlags::ANY)
+            .map_err(|source| PinError::Read { name: pins::TOTALS, source })?
+            .expect("entry 0 of an array always exists");
+        let cpus: Vec<CpuTotals> = values
+            .iter()
+            .map(|value| CpuTotals::read_from_bytes(value).expect("the size was checked"))
+            .collect();
+        Ok(Totals::from_cpus(&cpus))
+    }
+}
+
+fn open_meta(path: &Path) -> Result<Box<Meta>, PinError> {
+    let map = open_read_only(path)?;
+    let found = shape(&map);
+    let expected = Shape { map_type: MapType::Array, key_bytes: 4, value_bytes: size_of::<Meta>() };
+    // Maps of another release: say so in terms of versions, which the head of every
+    // release's `meta` tells.
+    if found.map_type != expected.map_type || found.key_bytes != expected.key_bytes {
+        return Err(PinError::Layout { path: path.to_owned(), found, expected });
+    }
+    let bytes = map
+        .lookup(&ONLY_KEY, MapFlags::ANY)
+        .map_err(|source| PinError::Read { name: pins::META, source })?
+        .expect("entry 0 of an array always exists");
+    let meta = Meta::from_abi(&bytes)
+        .map_err(|source| PinError::Meta { path: path.to_owned(), source })?;
+    let here = libbpf_rs::num_possible_cpus()
+        .map_err(|source| PinError::Read { name: pins::TOTALS, source })?;
+    if meta.ncpu as usize != here {
+        return Err(PinError::Cpus { made_for: meta.ncpu, here });
+    }
+    Ok(Box::new(meta))
+}
+
+fn open_map(path: &Path, expected: Shape) -> Result<MapHandle, PinError> {
+    let map = open_read_only(path)?;
+    let found = shape(&map);
+    if found == expected {
+        Ok(map)
+    } else {
+        Err(PinError::Layout { path: path.to_owned(), found, expected })
+    }
+}
+
+fn open_read_only(path: &Path) -> Result<MapHandle, PinError> {
+    MapHandle::from_pinned_path_with_file_flags(path, libbpf_sys::BPF_F_RDONLY)
+        .map_err(|error| open_error(path, refusal(path, &error)))
+}
+
+/// libbpf-rs keeps the error number to itself and has one word for two refusals: the file
+/// mode's, which the group mends, and the kernel's, which a capability mends.
+fn refusal(path: &Path, error: &libbpf_rs::Error) -> io::Error {
+    match error.kind() {
+        libbpf_rs::ErrorKind::NotFound => io::ErrorKind::NotFound.into(),
+        libbpf_rs::ErrorKind::PermissionDenied => match access(path, Access::READ_OK) {
+            Err(mode) => mode.into(),
+            Ok(()) => Errno::PERM.into(),
+        },
+        _ => io::Error::other(error.to_string()),
+    }
+}
+
+fn shape(map: &MapHandle) -> Shape {
+    Shape {
+        map_type: map.map_type(),
+        key_bytes: map.key_size() as usize,
+        value_bytes: map.value_size() as usize,
+    }
+}
