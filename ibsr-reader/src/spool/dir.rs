@@ -168,9 +168,9 @@ impl Dir {
         &self,
         verb: &'static str,
         name: &str,
-        source: impl Into<io::Error>,
+        cause: impl Into<io::Error>,
     ) -> SpoolError {
-        failed(verb, &self.path.join(name), source)
+        failed(verb, &self.path.join(name), cause)
     }
 }
 
@@ -231,6 +231,6 @@ fn refused(path: &Path, doubt: Doubt) -> SpoolError {
     SpoolError::Refused { path: path.to_owned(), doubt }
 }
 
-fn failed(verb: &'static str, path: &Path, source: impl Into<io::Error>) -> SpoolError {
-    SpoolError::Io { verb, path: path.to_owned(), source: source.into() }
+fn failed(verb: &'static str, path: &Path, cause: impl Into<io::Error>) -> SpoolError {
+    SpoolError::Io { verb, path: path.to_owned(), cause: cause.into() }
 }

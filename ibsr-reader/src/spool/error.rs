@@ -11,14 +11,14 @@ use rustix::process::geteuid;
 #[non_exhaustive]
 pub enum SpoolError {
     /// A system call failed. While a segment is open, that segment is lost.
-    #[error("failed to {verb} `{path}`")]
+    #[error("failed to {verb} `{path}`: {cause}")]
     Io {
         /// What was tried.
         verb: &'static str,
         /// On what.
         path: PathBuf,
-        /// Why not.
-        source: io::Error,
+        /// Why not. Part of the text, so that a log line without the chain has it.
+        cause: io::Error,
     },
     /// The root of the spool does not exist; it is never made by the reader.
     #[error(

@@ -15,7 +15,8 @@ pub(super) struct Facts {
     pub(super) kind: FileType,
     pub(super) mode: u32,
     pub(super) owner: u32,
-    pub(super) links: u64,
+    /// Whether this is its only name.
+    pub(super) is_single: bool,
 }
 
 impl From<&Stat> for Facts {
@@ -24,7 +25,7 @@ impl From<&Stat> for Facts {
             kind: FileType::from_raw_mode(stat.st_mode),
             mode: stat.st_mode & 0o7777,
             owner: stat.st_uid,
-            links: u64::from(stat.st_nlink),
+            is_single: stat.st_nlink == 1,
         }
     }
 }
@@ -70,7 +71,7 @@ impl Facts {
 
     /// A file that may be written to again: a second link could lead anywhere.
     pub(super) fn is_our_part(&self, uid: u32) -> bool {
-        self.is_our_file(uid) && self.links == 1
+        self.is_our_file(uid) && self.is_single
     }
 }
 
@@ -79,7 +80,7 @@ mod tests {
     use super::*;
 
     fn dir(mode: u32, owner: u32) -> Facts {
-        Facts { kind: FileType::Directory, mode, owner, links: 2 }
+        Facts { kind: FileType::Directory, mode, owner, is_single: false }
     }
 
     #[test]
@@ -108,10 +109,10 @@ mod tests {
 
     #[test]
     fn only_a_regular_file_with_one_link_is_written_to_again() {
-        let part = Facts { kind: FileType::RegularFile, mode: 0o640, owner: 7, links: 1 };
+        let part = Facts { kind: FileType::RegularFile, mode: 0o640, owner: 7, is_single: true };
         assert!(part.is_our_part(7));
         assert!(!part.is_our_part(8));
-        assert!(!Facts { links: 2, ..part }.is_our_part(7));
+        assert!(!Facts { is_single: false, ..part }.is_our_part(7));
         assert!(!Facts { kind: FileType::Fifo, ..part }.is_our_part(7));
     }
 }

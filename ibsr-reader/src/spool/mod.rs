@@ -9,14 +9,18 @@
 //! Nothing here reads a map, waits, or decides when to sweep.
 
 mod backlog;
+mod coarsen;
 mod digest;
 mod dir;
 mod error;
 mod guard;
 mod part;
+mod peek;
+mod plan;
 mod recover;
-mod resume;
+mod retain;
 mod scan;
+mod uploaded;
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -29,6 +33,7 @@ use backlog::Backlog;
 use dir::Dir;
 pub use error::SpoolError;
 use part::Part;
+use retain::Retention;
 
 /// When to seal, and what the spool may hold.
 #[derive(Debug, Clone)]
@@ -59,6 +64,7 @@ pub struct Spool {
     backlog: Backlog,
     needs_full: bool,
     sealed_to_boot_ns: Option<u64>,
+    retention: Retention,
 }
 
 /// The open segment.
@@ -95,10 +101,11 @@ impl Spool {
         root: &Path,
         scope: &Scope,
         limits: Limits,
-        _ledger: Option<PathBuf>,
+        ledger: Option<PathBuf>,
     ) -> Result<Self, SpoolError> {
         let dir = Dir::open(root, scope)?;
         recover::recover(&dir, scope.as_str())?;
+        let retention = Retention::new(scope.as_str(), &limits, ledger);
         Ok(Self {
             root: root.to_owned(),
             scope: scope.clone(),
@@ -111,6 +118,7 @@ impl Spool {
             backlog: Backlog::default(),
             needs_full: true,
             sealed_to_boot_ns: None,
+            retention,
         })
     }
 
@@ -121,7 +129,7 @@ impl Spool {
     pub fn next_seq(&self, boot_id: &str, at_boot_ns: u64) -> u64 {
         let boot8 = recover::boot8(boot_id);
         let here = self.newest.as_ref().filter(|newest| newest.boot8 == boot8).map(|it| it.seq);
-        match here.or_else(|| resume::newest_seq(&self.dir, self.scope.as_str(), &boot8)) {
+        match here.or_else(|| peek::newest_seq(&self.dir, self.scope.as_str(), &boot8)) {
             Some(newest) => newest + 1,
             None => at_boot_ns / 1_000_000,
         }
@@ -133,7 +141,7 @@ impl Spool {
             return;
         }
         if let Err(error) = self.seal() {
-            tracing::error!(error = &error as &dyn std::error::Error, "segment lost");
+            tracing::error!(%error, "segment lost");
         }
         self.header = Some(header);
     }
@@ -220,7 +228,7 @@ impl Spool {
         if let Err(error) = self.backlog.write(&mut segment.part) {
             let error = self.dir.failed("write", segment.part.part_name(), error);
             let error = self.lose(error, None);
-            tracing::error!(error = &error as &dyn std::error::Error, "segment lost");
+            tracing::error!(%error, "segment lost");
         }
     }
 
@@ -240,6 +248,7 @@ impl Spool {
                 tracing::info!(path = %path.display(), sweeps, bytes, "segment sealed");
                 self.backlog.sealed();
                 self.sealed_to_boot_ns = Some(last_boot_ns);
+                self.retention.wake();
                 Ok(Some(path))
             }
             Err(error) => {
@@ -260,7 +269,16 @@ impl Spool {
             let is_large = segment.part.whole_bytes() >= self.limits.segment_bytes;
             segment.sweeps > 0 && (is_large || age >= self.limits.segment_age)
         });
-        if is_due { self.seal() } else { Ok(None) }
+        let sealed = if is_due { self.seal() } else { Ok(None) };
+        self.keep_bounds(now_boot_ns);
+        sealed
+    }
+
+    fn keep_bounds(&mut self, now_boot_ns: u64) {
+        let boot8 = self.header.as_ref().map(|header| recover::boot8(&header.boot_id));
+        for gap in self.retention.run(&self.dir, boot8.as_deref(), now_boot_ns) {
+            self.gap(gap);
+        }
     }
 
     /// Whether the next sweep must be full: nothing was written yet, or a file was lost.
@@ -335,7 +353,7 @@ impl Spool {
     /// A lost file that cannot be removed either stays hidden under its part name.
     fn remove_part(&self, part_name: &str) {
         if let Err(error) = self.dir.remove(part_name) {
-            tracing::debug!(error = &error as &dyn std::error::Error, "lost segment stays");
+            tracing::debug!(%error, "lost segment stays");
         }
     }
 }
@@ -343,8 +361,8 @@ impl Spool {
 /// Creates the file of a segment; what has its name already, whatever it is, is set aside.
 fn create_part(dir: &Dir, name: SegmentName) -> Result<Part, SpoolError> {
     match Part::create(dir, name.clone()) {
-        Err(SpoolError::Io { source, .. })
-            if source.raw_os_error() == Some(Errno::EXIST.raw_os_error()) =>
+        Err(SpoolError::Io { cause, .. })
+            if cause.raw_os_error() == Some(Errno::EXIST.raw_os_error()) =>
         {
             tracing::warn!(name = name.part_name(), "a file in the way is set aside");
             recover::set_aside(dir, &name.part_name())?;

@@ -26,7 +26,7 @@ pub(super) fn recover(dir: &Dir, scope: &str) -> Result<(), SpoolError> {
     for entry in dir.list(|name| part_of(name, scope).is_some())? {
         let Some(name) = part_of(&entry.name, scope) else { continue };
         if let Err(error) = recover_part(dir, &entry, name) {
-            tracing::warn!(error = &error as &dyn std::error::Error, "segment not recovered");
+            tracing::warn!(%error, "segment not recovered");
         }
     }
     Ok(())

@@ -4,6 +4,7 @@
 
 mod lifecycle;
 mod planted;
+mod retention;
 mod torn;
 
 use std::fs;
@@ -113,8 +114,12 @@ impl Bench {
     }
 
     pub(super) fn with(limits: Limits) -> Self {
+        Self::with_ledger(limits, None)
+    }
+
+    pub(super) fn with_ledger(limits: Limits, ledger: Option<PathBuf>) -> Self {
         let root = tempfile::tempdir().expect("a directory");
-        let mut spool = Spool::open(root.path(), &scope(), limits, None).expect("opens");
+        let mut spool = Spool::open(root.path(), &scope(), limits, ledger).expect("opens");
         spool.set_header(header("a"));
         Self { root, spool }
     }

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! Where the numbering of sweeps goes on after a restart.
+//! The first and the last sweep of a sealed segment, without reading what lies between where
+//! that can be avoided; and from it, where the numbering goes on after a restart.
 
 use std::fs::File;
 use std::io::{self, BufReader, Read as _, Seek as _, SeekFrom};
@@ -8,11 +9,13 @@ use ibsr_proto::snapshot::{Row, SegmentName, Sweep};
 
 use super::dir::Dir;
 use super::error::SpoolError;
-use super::scan::scan;
+use super::scan::{next_line, scan};
 
 /// Holds the last sweep row, the gap rows behind it (at most [`super::backlog::MAX_GAPS`] of
 /// some 150 bytes) and the footer.
 const TAIL_BYTES: u64 = 64 * 1024;
+/// How we write a sweep row; a million source rows are passed over without being parsed.
+const SWEEP_PREFIX: &[u8] = br#"{"type":"sweep","#;
 
 /// The highest sequence number in the sealed segments of a boot. What cannot be read is
 /// passed over with a warning.
@@ -38,15 +41,35 @@ pub(super) fn last_sweep(dir: &Dir, name: &SegmentName) -> Result<Option<Sweep>,
     found.map_err(|error| dir.failed("read", &name, error))
 }
 
+/// The first sweep row of a sealed segment.
+pub(super) fn first_sweep(dir: &Dir, name: &SegmentName) -> Result<Option<Sweep>, SpoolError> {
+    let name = name.to_string();
+    let mut input = BufReader::new(dir.open_file(&name)?);
+    let mut line = Vec::new();
+    loop {
+        match next_line(&mut input, &mut line) {
+            Err(error) => return Err(dir.failed("read", &name, error)),
+            Ok(false) => return Ok(None),
+            Ok(true) if line.starts_with(SWEEP_PREFIX) => break,
+            Ok(true) => {}
+        }
+    }
+    Ok(sweep_of(&line))
+}
+
+fn sweep_of(line: &[u8]) -> Option<Sweep> {
+    match Row::from_line(line) {
+        Ok(Row::Sweep(sweep)) => Some(*sweep),
+        _ => None,
+    }
+}
+
 fn in_tail(file: &mut File) -> io::Result<Option<Sweep>> {
     let length = file.seek(SeekFrom::End(0))?;
     file.seek(SeekFrom::Start(length.saturating_sub(TAIL_BYTES)))?;
     let mut tail = Vec::new();
     file.take(TAIL_BYTES).read_to_end(&mut tail)?;
-    Ok(tail.rsplit(|byte| *byte == b'\n').find_map(|line| match Row::from_line(line) {
-        Ok(Row::Sweep(sweep)) => Some(*sweep),
-        _ => None,
-    }))
+    Ok(tail.rsplit(|byte| *byte == b'\n').find_map(sweep_of))
 }
 
 fn in_whole(file: &mut File) -> io::Result<Option<Sweep>> {
@@ -56,5 +79,5 @@ fn in_whole(file: &mut File) -> io::Result<Option<Sweep>> {
 }
 
 fn warn(error: &SpoolError) {
-    tracing::warn!(error = error as &dyn std::error::Error, "newest segment not read");
+    tracing::warn!(%error, "newest segment not read");
 }
