@@ -29,6 +29,9 @@ pub const TOTALS: &str = "totals";
 /// Pin of the SYNs that wait for their ACK.
 pub const PENDING: &str = "pending";
 
+/// Starts the name of a directory that is being prepared.
+const NEXT_PREFIX: &str = "next-";
+
 /// A file under a scope directory that is a map: pin name and kernel name.
 pub const XDP_MAPS: [(&str, &str); 4] =
     [(META, "ibsr_meta"), (SRC, "ibsr_src"), (TOTALS, "ibsr_totals"), (PENDING, "ibsr_pending")];
@@ -66,17 +69,31 @@ impl Scope {
         self.0.strip_prefix("xdp-")
     }
 
-    /// Directory of the pins.
+    /// Directory of the pins: the scope, with `+` for each dot, which bpffs refuses in names.
     #[must_use]
     pub fn dir(&self, pin_root: &Path) -> PathBuf {
-        pin_root.join(&self.0)
+        pin_root.join(self.dir_name())
     }
 
     /// Directory in which the loader prepares what it will move to [`Self::dir`] in one step.
-    /// Hidden, so no reader ever looks there.
+    /// Its name is no scope, so no reader ever looks there.
     #[must_use]
     pub fn next_dir(&self, pin_root: &Path) -> PathBuf {
-        pin_root.join(format!(".{}.next", self.0))
+        pin_root.join(format!("{NEXT_PREFIX}{}", self.dir_name()))
+    }
+
+    fn dir_name(&self) -> String {
+        self.0.replace('.', "+")
+    }
+
+    /// The scope of a directory under the pin root, prepared ones included.
+    #[must_use]
+    pub fn of_dir_name(name: &str) -> Option<Self> {
+        let name = name.strip_prefix(NEXT_PREFIX).unwrap_or(name);
+        if name.contains('.') {
+            return None;
+        }
+        name.replace('+', ".").parse().ok()
     }
 }
 
@@ -110,10 +127,25 @@ mod tests {
     #[test]
     fn a_scope_is_one_plain_directory_name() {
         let scope = Scope::xdp("eth0.100").expect("a VLAN device");
-        assert_eq!(scope.dir(Path::new(PIN_ROOT)), Path::new("/sys/fs/bpf/ibsr/xdp-eth0.100"));
+        assert_eq!(scope.dir(Path::new(PIN_ROOT)), Path::new("/sys/fs/bpf/ibsr/xdp-eth0+100"));
         assert_eq!(scope.ifname(), Some("eth0.100"));
         for wrong in ["eth0", "xdp-", "xdp-a/b", "xdp-a b", "cg-..\n", "../xdp-a"] {
             assert!(wrong.parse::<Scope>().is_err(), "{wrong:?}");
         }
+    }
+
+    /// bpffs answers EPERM to any name with a dot, and VLAN devices have one.
+    #[test]
+    fn no_directory_name_has_a_dot_and_each_reads_back() {
+        for text in ["xdp-eth0.100", "xdp-eth0", "cg-a.service", "xdp-a.b.c"] {
+            let scope: Scope = text.parse().expect("a scope");
+            for dir in [scope.dir(Path::new("/r")), scope.next_dir(Path::new("/r"))] {
+                let name = dir.file_name().and_then(|name| name.to_str()).expect("a name");
+                assert!(!name.contains('.'), "{name}");
+                assert_eq!(Scope::of_dir_name(name).as_ref(), Some(&scope));
+            }
+        }
+        assert_eq!(Scope::of_dir_name("maps.debug"), None);
+        assert_eq!(Scope::of_dir_name("next-other"), None);
     }
 }
