@@ -1,2 +1,78 @@
-//! placeholder
-fn main() {}
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! Attaches the sensor, pins its maps, and exits. The kernel counts on; nothing of this
+//! program stays in memory.
+
+use std::fs;
+use std::path::Path;
+use std::process::ExitCode;
+
+use anyhow::{Context as _, Result};
+use clap::{CommandFactory as _, Parser as _};
+use ibsr_cli::{Answer, Shell, completions, finish, man_pages};
+
+use crate::cli::{Cli, Command, Sensor};
+
+mod attach;
+mod cli;
+mod detach;
+mod hint;
+mod installed;
+mod kernel;
+mod meta;
+mod netdev;
+mod object;
+mod out;
+mod pindir;
+mod plan;
+mod preflight;
+mod privilege;
+mod selftest;
+mod status;
+mod upgrade;
+
+fn main() -> ExitCode {
+    finish("ibsr-loader", run(Cli::parse()))
+}
+
+fn run(cli: Cli) -> Result<Answer> {
+    cli.log.init();
+    bridge_libbpf();
+    match cli.command {
+        Command::Attach { sensor: Sensor::Xdp(args) } => attach::run(&args),
+        Command::Detach { scope, pins, dry_run } => {
+            detach::run(&pins.pin_root, scope.as_ref(), dry_run)
+        }
+        Command::Status { scope, pins, format } => {
+            status::run(&pins.pin_root, scope.as_ref(), format)
+        }
+        Command::Check { ifname, pins, format } => preflight::run(&ifname, &pins.pin_root, format),
+        Command::Selftest => selftest::run(),
+        Command::Completions { shell } => write_completions(shell),
+        Command::Man { dir } => write_man(&dir),
+    }
+}
+
+/// libbpf's messages, one level below ours: its warnings matter only beside our error.
+fn bridge_libbpf() {
+    fn say(level: libbpf_rs::PrintLevel, text: String) {
+        let text = text.trim_end();
+        match level {
+            libbpf_rs::PrintLevel::Warn => tracing::debug!(target: "libbpf", "{text}"),
+            _ => tracing::trace!(target: "libbpf", "{text}"),
+        }
+    }
+    libbpf_rs::set_print(Some((libbpf_rs::PrintLevel::Debug, say)));
+}
+
+fn write_completions(shell: Shell) -> Result<Answer> {
+    completions(shell, &mut Cli::command(), &mut std::io::stdout().lock())?;
+    Ok(Answer::Yes)
+}
+
+fn write_man(dir: &Path) -> Result<Answer> {
+    for (name, text) in man_pages(&Cli::command())? {
+        let path = dir.join(name);
+        fs::write(&path, text).with_context(|| format!("failed to write `{}`", path.display()))?;
+    }
+    Ok(Answer::Yes)
+}

@@ -1,0 +1,248 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! The command line, as plain data. Nothing here does I/O.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use ibsr_cli::{LogArgs, Shell, parse_duration};
+use ibsr_proto::abi::{DEFAULT_MAX_SOURCES, XdpMode};
+use ibsr_proto::pins::{PIN_GROUP, PIN_ROOT, Scope};
+use ibsr_proto::ports::PortRange;
+
+/// Attach the sensor to an interface, pin its maps, and exit
+///
+/// The sensor counts TCP per source and passes every packet. The loader proves that on the
+/// instructions before it loads them, attaches last, and leaves nothing running: the kernel
+/// keeps counting until `detach`.
+///
+/// Exit codes: 0 done, 1 the answer is no (not attached, not healthy), 2 error or usage.
+#[derive(Debug, Parser)]
+#[command(
+    name = "ibsr-loader",
+    version,
+    after_help = "Examples:\n  ibsr-loader attach xdp eth0 --dst-port 443\n  ibsr-loader status"
+)]
+pub struct Cli {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+    /// Logging.
+    #[command(flatten)]
+    pub log: LogArgs,
+}
+
+/// Where the pins are.
+#[derive(Debug, Clone, Args)]
+pub struct PinArgs {
+    /// Directory on bpffs that holds one directory for each scope
+    ///
+    /// Made with mode 0750 when it is missing; its parent must exist on bpffs. Every part of
+    /// the path must belong to root or to the caller and must not be a symbolic link.
+    #[arg(long, value_name = "DIR", default_value = PIN_ROOT, env = "IBSR_PIN_ROOT")]
+    pub pin_root: PathBuf,
+}
+
+/// How `status` and `check` print.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Format {
+    /// For people; may change.
+    Text,
+    /// For programs; stable, names its schema.
+    Json,
+}
+
+/// Subcommands.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Attach a sensor; a second time changes nothing
+    Attach {
+        /// Which sensor.
+        #[command(subcommand)]
+        sensor: Sensor,
+    },
+    /// Detach a scope, or everything of ours
+    ///
+    /// Removes the link first, which detaches at once, then the maps, then the directory.
+    /// Detaching what is not attached is success. Files that are not ours stay and are named.
+    #[command(
+        after_help = "Examples:\n  ibsr-loader detach xdp-eth0\n  ibsr-loader detach --dry-run"
+    )]
+    Detach {
+        /// Scope, as `status` names it; without one, everything and the pin root itself
+        scope: Option<Scope>,
+        #[command(flatten)]
+        pins: PinArgs,
+        /// Print what would be removed, change nothing
+        #[arg(long)]
+        dry_run: bool,
+    },
+    /// Say what is attached and whether it is healthy
+    ///
+    /// Exit code 0 when everything is attached and healthy, 1 when something is not or
+    /// nothing is attached. Needs read access to the pins; root also sees the links.
+    #[command(after_help = "Examples:\n  ibsr-loader status\n  ibsr-loader status --format json")]
+    Status {
+        /// Only this scope
+        scope: Option<Scope>,
+        #[command(flatten)]
+        pins: PinArgs,
+        /// How to print
+        #[arg(long, value_enum, default_value_t = Format::Text)]
+        format: Format,
+    },
+    /// Say what attaching to an interface would meet, touching nothing
+    ///
+    /// Driver, MTU and what bounds it, queues, offloads, other XDP programs, bpffs,
+    /// capabilities and kernel. Exit code 0 when `attach` would work, 1 when not.
+    #[command(
+        after_help = "Examples:\n  ibsr-loader check eth0\n  ibsr-loader check eth0 --format json"
+    )]
+    Check {
+        /// Interface
+        ifname: String,
+        #[command(flatten)]
+        pins: PinArgs,
+        /// How to print
+        #[arg(long, value_enum, default_value_t = Format::Text)]
+        format: Format,
+    },
+    /// Prove, load and run the sensor on a few frames, without attaching it
+    ///
+    /// Prints the proof, the digest that `meta` would carry and what the kernel loaded.
+    /// Nothing is pinned and no interface is touched. Takes well below a second.
+    #[command(after_help = "Examples:\n  ibsr-loader selftest\n  ibsr-loader selftest -vv")]
+    Selftest,
+    /// Write shell completions to stdout
+    #[command(hide = true)]
+    Completions {
+        /// Shell
+        shell: Shell,
+    },
+    /// Write the manual pages into a directory
+    #[command(hide = true)]
+    Man {
+        /// Directory, which must exist
+        dir: PathBuf,
+    },
+}
+
+/// Sensors.
+#[derive(Debug, Subcommand)]
+pub enum Sensor {
+    /// Attach to the receive side of an interface
+    ///
+    /// First in the driver (native). In the core (generic) when the driver has no XDP, or when
+    /// asked. A program that is there already is never replaced. With other settings than
+    /// before, the running sensor is replaced between two packets and a new epoch begins.
+    #[command(
+        after_help = "Examples:\n  ibsr-loader attach xdp eth0\n  ibsr-loader attach xdp eth0 --dst-port 443 --dst-port 8000-8100"
+    )]
+    Xdp(XdpArgs),
+}
+
+/// How to attach to an interface.
+#[derive(Debug, Clone, Args)]
+pub struct XdpArgs {
+    /// Interface
+    pub ifname: String,
+
+    /// Destination port or range to track, may be repeated; default all
+    ///
+    /// TCP to any other port is counted in one number and costs no table access. The cost per
+    /// packet does not depend on how many ports are selected.
+    #[arg(
+        long = "dst-port",
+        value_name = "PORT|FROM-TO",
+        env = "IBSR_DST_PORT",
+        value_delimiter = ','
+    )]
+    pub dst_ports: Vec<PortRange>,
+
+    /// Capacity of the source table in (source, port) pairs
+    ///
+    /// About 144 bytes each, allocated at once: 14 MiB at the default. When it is full the
+    /// kernel drops entries that were not used lately; the loss is counted.
+    #[arg(long, value_name = "N", default_value_t = DEFAULT_MAX_SOURCES, env = "IBSR_MAX_SOURCES",
+          value_parser = clap::value_parser!(u32).range(1..=MAX_SOURCES_LIMIT))]
+    pub max_sources: u32,
+
+    /// Attach in the driver (native) or in the core (generic); default native first
+    #[arg(long, value_enum, env = "IBSR_XDP_MODE")]
+    pub mode: Option<Mode>,
+
+    /// Wait this long for the interface to appear, for example 30s
+    #[arg(long, value_name = "DURATION", value_parser = parse_duration, env = "IBSR_WAIT")]
+    pub wait: Option<Duration>,
+
+    /// Where the pins are.
+    #[command(flatten)]
+    pub pins: PinArgs,
+
+    /// Group that may read the pins, by name or number
+    #[arg(long, value_name = "GROUP|GID", default_value = PIN_GROUP, env = "IBSR_GROUP")]
+    pub group: String,
+
+    /// Prove and print what would be done, change nothing
+    #[arg(long)]
+    pub dry_run: bool,
+}
+
+/// 2^26 pairs are about 9 GiB; a larger number is a slip of the keyboard.
+const MAX_SOURCES_LIMIT: i64 = 1 << 26;
+
+/// `--mode`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Mode {
+    /// In the driver: fastest.
+    Native,
+    /// In the core, behind the driver: works everywhere.
+    Generic,
+}
+
+impl From<Mode> for XdpMode {
+    fn from(mode: Mode) -> Self {
+        match mode {
+            Mode::Native => Self::Native,
+            Mode::Generic => Self::Generic,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory as _;
+
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn ports_may_be_repeated_or_listed() {
+        let cli = Cli::try_parse_from([
+            "ibsr-loader",
+            "attach",
+            "xdp",
+            "eth0",
+            "--dst-port",
+            "443,80",
+            "--dst-port",
+            "8000-8100",
+        ])
+        .expect("valid");
+        let Command::Attach { sensor: Sensor::Xdp(args) } = cli.command else { panic!("attach") };
+        assert_eq!(args.dst_ports.len(), 3);
+        assert_eq!(args.max_sources, DEFAULT_MAX_SOURCES);
+    }
+
+    #[test]
+    fn a_table_of_no_entries_or_of_an_absurd_size_is_refused() {
+        for wrong in ["0", "4294967295"] {
+            let args = ["ibsr-loader", "attach", "xdp", "eth0", "--max-sources", wrong];
+            assert!(Cli::try_parse_from(args).is_err(), "{wrong}");
+        }
+    }
+}

@@ -1,0 +1,63 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! `detach`: the link first, which detaches at once, then the rest. Idempotent, and never
+//! removes what is not ours.
+
+use std::path::Path;
+
+use anyhow::Result;
+use ibsr_cli::Answer;
+use ibsr_proto::pins::Scope;
+use tracing::{info, warn};
+
+use crate::installed;
+use crate::out;
+use crate::pindir::{self, PinRoot};
+
+/// Runs the subcommand.
+///
+/// # Errors
+/// When a pin is not ours or cannot be removed; scopes before it are detached by then.
+pub fn run(pin_root: &Path, scope: Option<&Scope>, dry_run: bool) -> Result<Answer> {
+    let Some(root) = PinRoot::open(pin_root)? else {
+        info!(pin_root = %pin_root.display(), "nothing is attached");
+        return Ok(Answer::Yes);
+    };
+    let scopes = match scope {
+        Some(scope) => vec![scope.clone()],
+        None => root.scopes()?,
+    };
+    let mut is_any = false;
+    for one in &scopes {
+        is_any |= detach(&root, one, dry_run)?;
+    }
+    if !is_any {
+        info!(scope = scope.map(Scope::as_str), "nothing is attached");
+    }
+    if scope.is_none() && !dry_run && !root.remove_if_empty() {
+        info!(pin_root = %pin_root.display(), "kept: it is not empty, or its parent is not ours");
+    }
+    Ok(Answer::Yes)
+}
+
+/// Whether anything was there.
+fn detach(root: &PinRoot, scope: &Scope, dry_run: bool) -> Result<bool> {
+    let (dir, next) = (scope.dir(root.path()), scope.next_dir(root.path()));
+    let (published, prepared) = (installed::read(&dir)?, installed::read(&next)?);
+    for (one, other) in [(&published, &prepared), (&prepared, &published)] {
+        if let Some(one) = one {
+            one.check_ours(other.as_ref())?;
+        }
+    }
+    for found in [&published, &prepared].into_iter().flatten() {
+        if dry_run {
+            out::line(&format!("would detach {scope} and remove `{}`", found.dir.display()))?;
+            continue;
+        }
+        let foreign = pindir::remove(&found.dir)?;
+        info!(%scope, path = %found.dir.display(), "detached");
+        for name in foreign {
+            warn!(path = %found.dir.join(name).display(), "not ours, left alone");
+        }
+    }
+    Ok(published.is_some() || prepared.is_some())
+}

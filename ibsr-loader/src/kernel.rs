@@ -1,0 +1,395 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! The system calls that libbpf-rs and rustix have no safe form of: links with flags, pins of
+//! any descriptor, object information, the XDP query and interface ioctls.
+//!
+//! The only file with `unsafe` in it besides the generated skeleton. Each function is one call,
+//! takes and returns owned values, and decides nothing.
+
+use std::ffi::{CString, c_char, c_int};
+use std::io;
+use std::os::fd::{AsRawFd as _, BorrowedFd, FromRawFd as _, OwnedFd};
+use std::os::unix::ffi::OsStrExt as _;
+use std::path::Path;
+use std::ptr::NonNull;
+
+use ibsr_proto::abi::XdpMode;
+use rustix::net::{AddressFamily, SocketType, socket};
+
+/// What the kernel says about a link.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct LinkInfo {
+    /// Number of the link.
+    pub id: u32,
+    /// Number of the program that it attaches.
+    pub prog_id: u32,
+    /// Whether it attaches to XDP at all.
+    pub is_xdp: bool,
+    /// Interface index; 0 when the interface was deleted.
+    pub ifindex: u32,
+}
+
+/// What the kernel says about a program.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ProgInfo {
+    /// Number of the program.
+    pub id: u32,
+    /// Name, at most 15 bytes.
+    pub name: String,
+    /// First 8 bytes of the kernel's own hash over the instructions.
+    pub tag: [u8; 8],
+    /// Whether it is an XDP program.
+    pub is_xdp: bool,
+}
+
+/// What the kernel says about a map.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct MapInfo {
+    /// Number of the map.
+    pub id: u32,
+    /// Name, at most 15 bytes.
+    pub name: String,
+    /// Size of a key in bytes.
+    pub key_size: u32,
+    /// Size of a value in bytes.
+    pub value_size: u32,
+    /// Capacity.
+    pub max_entries: u32,
+}
+
+/// Programs on an interface and what its driver can do.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct XdpState {
+    /// Program in the driver; 0 for none.
+    pub native_id: u32,
+    /// Program in the core; 0 for none.
+    pub generic_id: u32,
+    /// Program in the hardware; 0 for none.
+    pub offload_id: u32,
+    /// Bits of `enum netdev_xdp_act`; 0 when the kernel does not say (before 6.3).
+    pub features: u64,
+}
+
+/// `libbpf` ends every failed call with -errno as the result.
+fn check(result: c_int) -> io::Result<c_int> {
+    if result < 0 { Err(io::Error::from_raw_os_error(-result)) } else { Ok(result) }
+}
+
+fn owned(result: c_int) -> io::Result<OwnedFd> {
+    // SAFETY: a result that is not negative is a new descriptor that nobody else owns.
+    check(result).map(|fd| unsafe { OwnedFd::from_raw_fd(fd) })
+}
+
+fn c_path(path: &Path) -> io::Result<CString> {
+    Ok(CString::new(path.as_os_str().as_bytes())?)
+}
+
+fn size_of_u32<T>() -> u32 {
+    u32::try_from(size_of::<T>()).expect("no ABI struct is that large")
+}
+
+fn text(name: &[c_char]) -> String {
+    let bytes: Vec<u8> =
+        name.iter().map(|&byte| byte.to_ne_bytes()[0]).take_while(|&byte| byte != 0).collect();
+    String::from_utf8_lossy(&bytes).into_owned()
+}
+
+/// Creates the maps of an opened object and relocates its instructions, without loading them.
+///
+/// # Errors
+/// Whatever the kernel said first.
+pub fn prepare(object: NonNull<libbpf_sys::bpf_object>) -> io::Result<()> {
+    // SAFETY: the pointer comes from a live `OpenObject`, which is not used during the call.
+    check(unsafe { libbpf_sys::bpf_object__prepare(object.as_ptr()) }).map(drop)
+}
+
+/// Attaches an XDP program to an interface.
+///
+/// # Errors
+/// EBUSY when a program is there; the driver's own error otherwise.
+pub fn link_xdp(prog: BorrowedFd<'_>, ifindex: u32, mode: XdpMode) -> io::Result<OwnedFd> {
+    let flags = match mode {
+        XdpMode::Native => libbpf_sys::XDP_FLAGS_DRV_MODE,
+        XdpMode::Generic => libbpf_sys::XDP_FLAGS_SKB_MODE,
+    };
+    let opts = libbpf_sys::bpf_link_create_opts {
+        sz: size_of::<libbpf_sys::bpf_link_create_opts>() as libbpf_sys::size_t,
+        flags,
+        ..Default::default()
+    };
+    let ifindex = c_int::try_from(ifindex).map_err(io::Error::other)?;
+    // SAFETY: both descriptors are open and `opts` lives until the call returns.
+    owned(unsafe {
+        libbpf_sys::bpf_link_create(prog.as_raw_fd(), ifindex, libbpf_sys::BPF_XDP, &raw const opts)
+    })
+}
+
+/// Replaces the program of a link between two packets.
+///
+/// # Errors
+/// When the kernel refuses, for example because the interface is gone (ENOLINK).
+pub fn update_link(link: BorrowedFd<'_>, prog: BorrowedFd<'_>) -> io::Result<()> {
+    // SAFETY: both descriptors are open; a null pointer means no options.
+    check(unsafe {
+        libbpf_sys::bpf_link_update(link.as_raw_fd(), prog.as_raw_fd(), std::ptr::null())
+    })
+    .map(drop)
+}
+
+/// Pins any BPF object.
+///
+/// # Errors
+/// When the path is taken or not on bpffs.
+pub fn pin(fd: BorrowedFd<'_>, path: &Path) -> io::Result<()> {
+    let path = c_path(path)?;
+    // SAFETY: the descriptor is open and the path ends in a zero byte.
+    check(unsafe { libbpf_sys::bpf_obj_pin(fd.as_raw_fd(), path.as_ptr()) }).map(drop)
+}
+
+/// Opens any pin, for reading only where `read_only` (maps; links and programs refuse it).
+///
+/// # Errors
+/// When the pin is missing or its mode does not allow it.
+pub fn open_pin(path: &Path, read_only: bool) -> io::Result<OwnedFd> {
+    let path = c_path(path)?;
+    let opts = libbpf_sys::bpf_obj_get_opts {
+        sz: size_of::<libbpf_sys::bpf_obj_get_opts>() as libbpf_sys::size_t,
+        file_flags: if read_only { libbpf_sys::BPF_F_RDONLY } else { 0 },
+        ..Default::default()
+    };
+    // SAFETY: the path ends in a zero byte and `opts` lives until the call returns.
+    owned(unsafe { libbpf_sys::bpf_obj_get_opts(path.as_ptr(), &raw const opts) })
+}
+
+/// Refuses every later write from user space; the program keeps writing.
+///
+/// # Errors
+/// When the kernel cannot freeze this type of map.
+pub fn freeze(map: BorrowedFd<'_>) -> io::Result<()> {
+    // SAFETY: the descriptor is open.
+    check(unsafe { libbpf_sys::bpf_map_freeze(map.as_raw_fd()) }).map(drop)
+}
+
+/// Describes a link.
+///
+/// # Errors
+/// When the descriptor is not a link.
+pub fn link_info(link: BorrowedFd<'_>) -> io::Result<LinkInfo> {
+    let mut info = libbpf_sys::bpf_link_info::default();
+    let mut len = size_of_u32::<libbpf_sys::bpf_link_info>();
+    // SAFETY: the kernel writes at most `len` bytes, which is the size of `info`.
+    check(unsafe {
+        libbpf_sys::bpf_link_get_info_by_fd(link.as_raw_fd(), &raw mut info, &raw mut len)
+    })?;
+    let is_xdp = info.type_ == libbpf_sys::BPF_LINK_TYPE_XDP;
+    // SAFETY: every member of the union is plain integers, and `type_` says which one it is.
+    let ifindex = if is_xdp { unsafe { info.__bindgen_anon_1.xdp.ifindex } } else { 0 };
+    Ok(LinkInfo { id: info.id, prog_id: info.prog_id, is_xdp, ifindex })
+}
+
+/// Describes a program.
+///
+/// # Errors
+/// When the descriptor is not a program.
+pub fn prog_info(prog: BorrowedFd<'_>) -> io::Result<ProgInfo> {
+    let mut info = libbpf_sys::bpf_prog_info::default();
+    let mut len = size_of_u32::<libbpf_sys::bpf_prog_info>();
+    // SAFETY: the kernel writes at most `len` bytes, and no array is asked for.
+    check(unsafe {
+        libbpf_sys::bpf_prog_get_info_by_fd(prog.as_raw_fd(), &raw mut info, &raw mut len)
+    })?;
+    let is_xdp = info.type_ == libbpf_sys::BPF_PROG_TYPE_XDP;
+    Ok(ProgInfo { id: info.id, name: text(&info.name), tag: info.tag, is_xdp })
+}
+
+/// Describes a map.
+///
+/// # Errors
+/// When the descriptor is not a map.
+pub fn map_info(map: BorrowedFd<'_>) -> io::Result<MapInfo> {
+    let mut info = libbpf_sys::bpf_map_info::default();
+    let mut len = size_of_u32::<libbpf_sys::bpf_map_info>();
+    // SAFETY: the kernel writes at most `len` bytes, and no array is asked for.
+    check(unsafe {
+        libbpf_sys::bpf_map_get_info_by_fd(map.as_raw_fd(), &raw mut info, &raw mut len)
+    })?;
+    Ok(MapInfo {
+        id: info.id,
+        name: text(&info.name),
+        key_size: info.key_size,
+        value_size: info.value_size,
+        max_entries: info.max_entries,
+    })
+}
+
+/// Opens a program by its number. Needs CAP_SYS_ADMIN.
+///
+/// # Errors
+/// EPERM without that capability, ENOENT when the program is gone.
+pub fn prog_by_id(id: u32) -> io::Result<OwnedFd> {
+    // SAFETY: a call by value.
+    owned(unsafe { libbpf_sys::bpf_prog_get_fd_by_id(id) })
+}
+
+/// Asks netlink which XDP programs an interface has. Needs no capability.
+///
+/// # Errors
+/// When the interface is gone or netlink sockets are not allowed.
+pub fn query_xdp(ifindex: u32) -> io::Result<XdpState> {
+    let mut opts = libbpf_sys::bpf_xdp_query_opts {
+        sz: size_of::<libbpf_sys::bpf_xdp_query_opts>() as libbpf_sys::size_t,
+        ..Default::default()
+    };
+    let ifindex = c_int::try_from(ifindex).map_err(io::Error::other)?;
+    // SAFETY: `opts` lives until the call returns and says its own size.
+    check(unsafe { libbpf_sys::bpf_xdp_query(ifindex, 0, &raw mut opts) })?;
+    Ok(XdpState {
+        native_id: opts.drv_prog_id,
+        generic_id: opts.skb_prog_id,
+        offload_id: opts.hw_prog_id,
+        features: opts.feature_flags,
+    })
+}
+
+/// Loads `r0 = XDP_PASS; exit` with the flag that multi-buffer programs need (Linux 5.18).
+///
+/// # Errors
+/// EPERM without CAP_BPF and CAP_NET_ADMIN, EINVAL where the flag is unknown.
+pub fn probe_frags() -> io::Result<()> {
+    const MOV64_IMM: u8 = 0xb7;
+    const EXIT: u8 = 0x95;
+    let insn = |code, imm| libbpf_sys::bpf_insn { code, imm, ..Default::default() };
+    let insns = [insn(MOV64_IMM, 2), insn(EXIT, 0)];
+    let mut opts = libbpf_sys::bpf_prog_load_opts {
+        sz: size_of::<libbpf_sys::bpf_prog_load_opts>() as libbpf_sys::size_t,
+        prog_flags: libbpf_sys::BPF_F_XDP_HAS_FRAGS,
+        ..Default::default()
+    };
+    // SAFETY: name, licence, instructions and options live until the call returns.
+    owned(unsafe {
+        libbpf_sys::bpf_prog_load(
+            libbpf_sys::BPF_PROG_TYPE_XDP,
+            c"ibsr_probe".as_ptr(),
+            c"Dual BSD/GPL".as_ptr(),
+            insns.as_ptr(),
+            insns.len() as libbpf_sys::size_t,
+            &raw mut opts,
+        )
+    })
+    .map(drop)
+}
+
+/// `struct ifreq` with the members that are asked for here.
+#[repr(C)]
+struct IfRequest {
+    name: [u8; libc::IFNAMSIZ],
+    value: IfValue,
+}
+
+#[repr(C)]
+union IfValue {
+    number: c_int,
+    flags: i16,
+    pointer: *mut libc::c_void,
+    /// The kernel copies the whole struct, whose union is as long as `struct ifmap`.
+    _size: [u64; 3],
+}
+
+/// Any socket takes interface ioctls. Netlink is the one family that the unit allows.
+fn ioctl_socket() -> io::Result<OwnedFd> {
+    Ok(socket(AddressFamily::NETLINK, SocketType::DGRAM, None)?)
+}
+
+fn interface_ioctl(request: libc::Ioctl, ifname: &str, value: IfValue) -> io::Result<IfValue> {
+    let mut ifreq = IfRequest { name: [0; libc::IFNAMSIZ], value };
+    if ifname.len() >= libc::IFNAMSIZ {
+        return Err(io::ErrorKind::InvalidInput.into());
+    }
+    ifreq.name[..ifname.len()].copy_from_slice(ifname.as_bytes());
+    let socket = ioctl_socket()?;
+    // SAFETY: `ifreq` is as large as the kernel's struct; a pointer in it was made from a
+    // live exclusive borrow by the caller.
+    let result = unsafe { libc::ioctl(socket.as_raw_fd(), request, &raw mut ifreq) };
+    if result < 0 { Err(io::Error::last_os_error()) } else { Ok(ifreq.value) }
+}
+
+/// Index of an interface of this network namespace.
+///
+/// # Errors
+/// ENODEV when there is none of that name.
+pub fn ifindex(ifname: &str) -> io::Result<u32> {
+    Ok(rustix::net::netdevice::name_to_index(ioctl_socket()?, ifname)?)
+}
+
+/// Name of an interface of this network namespace.
+///
+/// # Errors
+/// ENODEV when there is none of that index.
+pub fn ifname(ifindex: u32) -> io::Result<String> {
+    Ok(rustix::net::netdevice::index_to_name(ioctl_socket()?, ifindex)?)
+}
+
+/// MTU of an interface in bytes.
+///
+/// # Errors
+/// ENODEV when the interface is gone.
+pub fn mtu(ifname: &str) -> io::Result<u32> {
+    let value = interface_ioctl(libc::SIOCGIFMTU as _, ifname, IfValue { _size: [0; 3] })?;
+    // SAFETY: SIOCGIFMTU fills the number.
+    u32::try_from(unsafe { value.number }).map_err(io::Error::other)
+}
+
+/// `IFF_*` flags of an interface.
+///
+/// # Errors
+/// ENODEV when the interface is gone.
+pub fn flags(ifname: &str) -> io::Result<c_int> {
+    let value = interface_ioctl(libc::SIOCGIFFLAGS as _, ifname, IfValue { _size: [0; 3] })?;
+    // SAFETY: SIOCGIFFLAGS fills the flags.
+    Ok(c_int::from(unsafe { value.flags }))
+}
+
+/// Runs an ethtool command. The buffer is as long as the command's struct in
+/// `<linux/ethtool.h>`; its first word is the command.
+fn ethtool<const WORDS: usize>(ifname: &str, command: u32) -> io::Result<[u32; WORDS]> {
+    const SIOCETHTOOL: libc::Ioctl = 0x8946;
+    let mut buffer = [0; WORDS];
+    buffer[0] = command;
+    let pointer = buffer.as_mut_ptr().cast();
+    interface_ioctl(SIOCETHTOOL, ifname, IfValue { pointer })?;
+    Ok(buffer)
+}
+
+/// Name of the driver.
+///
+/// # Errors
+/// EOPNOTSUPP when the driver does not say.
+pub fn driver(ifname: &str) -> io::Result<String> {
+    const ETHTOOL_GDRVINFO: u32 = 3;
+    // struct ethtool_drvinfo: 196 bytes, `driver` is the 32 bytes after the command.
+    let info = ethtool::<49>(ifname, ETHTOOL_GDRVINFO)?;
+    let bytes: Vec<u8> =
+        info[1..9].iter().flat_map(|word| word.to_ne_bytes()).take_while(|&b| b != 0).collect();
+    Ok(String::from_utf8_lossy(&bytes).into_owned())
+}
+
+/// Whether large receive offload is on.
+///
+/// # Errors
+/// EOPNOTSUPP when the driver does not say.
+pub fn is_lro_on(ifname: &str) -> io::Result<bool> {
+    const ETHTOOL_GFLAGS: u32 = 0x25;
+    const ETH_FLAG_LRO: u32 = 1 << 15;
+    // struct ethtool_value: command, data.
+    Ok(ethtool::<2>(ifname, ETHTOOL_GFLAGS)?[1] & ETH_FLAG_LRO != 0)
+}
+
+/// Receive queues: those of their own and those combined with a send queue.
+///
+/// # Errors
+/// EOPNOTSUPP when the driver does not say.
+pub fn rx_queues(ifname: &str) -> io::Result<u32> {
+    const ETHTOOL_GCHANNELS: u32 = 0x3c;
+    // struct ethtool_channels: command, 4 limits, then rx, tx, other, combined.
+    let channels = ethtool::<9>(ifname, ETHTOOL_GCHANNELS)?;
+    Ok(channels[5] + channels[8])
+}

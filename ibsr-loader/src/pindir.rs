@@ -1,0 +1,409 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! Directories on bpffs: who owns them, who holds the lock, how a set of pins appears at once
+//! and disappears in order.
+//!
+//! bpffs is often mode 1777, so anybody may have put something where ours should be: every
+//! component is checked before it is trusted. Nothing here knows what the pins mean.
+
+use std::fs::{self, DirBuilder, File};
+use std::io;
+use std::os::fd::BorrowedFd;
+use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, PermissionsExt as _};
+use std::path::{Path, PathBuf};
+
+use ibsr_proto::pins::{DIR_MODE, LINK, PROG, Scope, XDP_MAPS};
+use rustix::fs::{CWD, FlockOperation, Gid, RenameFlags, flock, renameat_with, statfs};
+use rustix::process::geteuid;
+use tracing::{info, warn};
+
+use crate::kernel;
+
+/// `f_type` of bpffs, <linux/magic.h>.
+const BPF_FS_MAGIC: u64 = 0xcafe_4a11;
+
+/// Why a directory cannot be used.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum PinDirError {
+    /// The parent is no bpffs.
+    #[error(
+        "`{}` is not on a bpffs\nhint: mount one with `mount -t bpf bpf /sys/fs/bpf`", .path.display()
+    )]
+    NotBpffs {
+        /// What was to hold pins.
+        path: PathBuf,
+    },
+    /// A component is a symbolic link.
+    #[error("`{}` is a symbolic link of uid {uid}: refused\nhint: name the real path with --pin-root", .path.display())]
+    Symlink {
+        /// The component.
+        path: PathBuf,
+        /// Its owner.
+        uid: u32,
+    },
+    /// A component is not a directory.
+    #[error("`{}` (owner uid {uid}) is not a directory: refused", .path.display())]
+    NotADirectory {
+        /// The component.
+        path: PathBuf,
+        /// Its owner.
+        uid: u32,
+    },
+    /// A component belongs to somebody else.
+    #[error("`{}` belongs to uid {uid}, neither root nor the caller: refused\nhint: see who made it, then remove it or use another --pin-root", .path.display())]
+    Owner {
+        /// The component.
+        path: PathBuf,
+        /// Its owner.
+        uid: u32,
+    },
+    /// Others may write to it.
+    #[error("`{}` (owner uid {uid}) has mode {mode:04o}, so others can change it: refused\nhint: `chmod go-w {}`", .path.display(), .path.display())]
+    Writable {
+        /// The component.
+        path: PathBuf,
+        /// Its owner.
+        uid: u32,
+        /// Its mode.
+        mode: u32,
+    },
+    /// The mount is read-only.
+    #[error("failed to {verb} `{}` (owner uid {uid}): the file system is read-only\nhint: `mount -o remount,rw /sys/fs/bpf`; in a unit leave off ProtectKernelTunables", .path.display())]
+    ReadOnly {
+        /// What was tried.
+        verb: &'static str,
+        /// On what.
+        path: PathBuf,
+        /// Owner of the nearest directory that exists.
+        uid: u32,
+    },
+    /// Anything else.
+    #[error("failed to {verb} `{}`", .path.display())]
+    Io {
+        /// What was tried.
+        verb: &'static str,
+        /// On what.
+        path: PathBuf,
+        /// Why not.
+        source: io::Error,
+    },
+}
+
+type Result<T> = std::result::Result<T, PinDirError>;
+
+fn failed(verb: &'static str, path: &Path) -> impl FnOnce(io::Error) -> PinDirError {
+    let path = path.to_owned();
+    move |source| match source.kind() {
+        io::ErrorKind::ReadOnlyFilesystem => {
+            let nearest = path.ancestors().find_map(|dir| fs::symlink_metadata(dir).ok());
+            PinDirError::ReadOnly { verb, path, uid: nearest.map_or(0, |meta| meta.uid()) }
+        }
+        _ => PinDirError::Io { verb, path, source },
+    }
+}
+
+/// The directory of all scopes, locked against other loaders while this value lives.
+#[derive(Debug)]
+pub struct PinRoot {
+    path: PathBuf,
+    is_made_here: bool,
+    _lock: File,
+}
+
+impl PinRoot {
+    /// Checks, makes and locks the directory; hands a new one to `group`.
+    ///
+    /// # Errors
+    /// [`PinDirError`] naming the first component that cannot be trusted or made.
+    pub fn create(path: &Path, group: Gid) -> Result<Self> {
+        loop {
+            check_parents(path)?;
+            let is_made_here = match DirBuilder::new().mode(DIR_MODE).create(path) {
+                Ok(()) => true,
+                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => false,
+                Err(error) => return Err(failed("create", path)(error)),
+            };
+            // None: a `detach` removed it between the two steps.
+            let Some(root) = Self::open(path)? else { continue };
+            if is_made_here {
+                give(path, DIR_MODE, group);
+            }
+            return Ok(Self { is_made_here, ..root });
+        }
+    }
+
+    /// Checks and locks the directory; `None` when it does not exist.
+    ///
+    /// # Errors
+    /// [`PinDirError`] naming the first component that cannot be trusted.
+    pub fn open(path: &Path) -> Result<Option<Self>> {
+        check_parents(path)?;
+        loop {
+            if !check_component(path, Strictness::Ours)? {
+                return Ok(None);
+            }
+            check_bpffs(path)?;
+            let lock = match File::open(path) {
+                Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+                opened => opened.map_err(failed("open", path))?,
+            };
+            wait_for_lock(&lock, path)?;
+            // Another loader may have removed the directory while this one waited.
+            let locked = lock.metadata().map_err(failed("look at", path))?;
+            if fs::symlink_metadata(path).is_ok_and(|now| now.ino() == locked.ino()) {
+                return Ok(Some(Self { path: path.to_owned(), is_made_here: false, _lock: lock }));
+            }
+        }
+    }
+
+    /// Its path.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Every scope that has a directory, prepared ones included, sorted.
+    ///
+    /// # Errors
+    /// When the directory cannot be listed.
+    pub fn scopes(&self) -> Result<Vec<Scope>> {
+        scopes(&self.path)
+    }
+
+    /// Undoes [`Self::create`] when that made the directory and nothing else came into it.
+    pub fn remove_if_made_here(&self) {
+        if self.is_made_here {
+            let _in_use = fs::remove_dir(&self.path);
+        }
+    }
+
+    /// Removes the directory when it is empty; whether it is gone.
+    #[must_use]
+    pub fn remove_if_empty(&self) -> bool {
+        fs::remove_dir(&self.path).is_ok()
+    }
+}
+
+/// Whether `path` is there, can be trusted and is on bpffs. Takes no lock.
+///
+/// # Errors
+/// [`PinDirError`] naming the first component that cannot be trusted.
+pub fn is_pin_root(path: &Path) -> Result<bool> {
+    check_parents(path)?;
+    let is_there = check_component(path, Strictness::Ours)?;
+    if is_there {
+        check_bpffs(path)?;
+    }
+    Ok(is_there)
+}
+
+/// Every scope with a directory under `root`, without a lock.
+///
+/// # Errors
+/// When the directory cannot be listed.
+pub fn scopes(root: &Path) -> Result<Vec<Scope>> {
+    let mut found: Vec<Scope> =
+        names_in(root)?.iter().filter_map(|name| Scope::of_dir_name(name)).collect();
+    found.sort();
+    found.dedup();
+    Ok(found)
+}
+
+/// Names in a directory, sorted.
+///
+/// # Errors
+/// When it cannot be listed.
+pub fn names_in(dir: &Path) -> Result<Vec<String>> {
+    let entries = fs::read_dir(dir).map_err(failed("list", dir))?;
+    let mut names = Vec::new();
+    for entry in entries {
+        let entry = entry.map_err(failed("list", dir))?;
+        names.push(entry.file_name().to_string_lossy().into_owned());
+    }
+    names.sort();
+    Ok(names)
+}
+
+/// Whether a pin of this name is one that the loader makes.
+#[must_use]
+pub fn is_ours(name: &str) -> bool {
+    [LINK, PROG].contains(&name) || XDP_MAPS.iter().any(|(pin, _)| *pin == name)
+}
+
+fn wait_for_lock(lock: &File, path: &Path) -> Result<()> {
+    if flock(lock, FlockOperation::NonBlockingLockExclusive).is_ok() {
+        return Ok(());
+    }
+    info!(path = %path.display(), "waiting for another loader");
+    flock(lock, FlockOperation::LockExclusive).map_err(|errno| failed("lock", path)(errno.into()))
+}
+
+/// How much a component must be ours.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Strictness {
+    /// Others may write if the sticky bit keeps them from replacing what is not theirs.
+    Shared,
+    /// Nobody else may write.
+    Ours,
+}
+
+fn check_parents(path: &Path) -> Result<()> {
+    let parent = path.parent().unwrap_or(path);
+    let mut above: Vec<&Path> = parent.ancestors().collect();
+    above.reverse();
+    for dir in above.into_iter().filter(|dir| !dir.as_os_str().is_empty()) {
+        if !check_component(dir, Strictness::Shared)? {
+            let missing = io::Error::from(io::ErrorKind::NotFound);
+            return match dir.starts_with("/sys/fs/bpf") {
+                true => Err(PinDirError::NotBpffs { path: dir.to_owned() }),
+                false => Err(failed("open", dir)(missing)),
+            };
+        }
+    }
+    check_bpffs(parent)
+}
+
+fn check_bpffs(dir: &Path) -> Result<()> {
+    let stat = statfs(dir).map_err(|errno| failed("look at", dir)(errno.into()))?;
+    #[expect(clippy::cast_sign_loss, reason = "a magic number, signed on some architectures")]
+    if stat.f_type as u64 & 0xffff_ffff == BPF_FS_MAGIC {
+        return Ok(());
+    }
+    Err(PinDirError::NotBpffs { path: dir.to_owned() })
+}
+
+/// Checks type, owner and mode without following a link; false when nothing is there.
+///
+/// # Errors
+/// [`PinDirError`] with what is wrong and whose it is.
+pub fn check_component(path: &Path, strictness: Strictness) -> Result<bool> {
+    const STICKY: u32 = 0o1000;
+    let meta = match fs::symlink_metadata(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(false),
+        meta => meta.map_err(failed("look at", path))?,
+    };
+    let (path, uid, mode) = (path.to_owned(), meta.uid(), meta.mode() & 0o7777);
+    let is_shared = strictness == Strictness::Shared && mode & STICKY != 0;
+    if meta.is_symlink() {
+        Err(PinDirError::Symlink { path, uid })
+    } else if !meta.is_dir() {
+        Err(PinDirError::NotADirectory { path, uid })
+    } else if uid != 0 && uid != geteuid().as_raw() {
+        Err(PinDirError::Owner { path, uid })
+    } else if mode & 0o022 != 0 && !is_shared {
+        Err(PinDirError::Writable { path, uid, mode })
+    } else {
+        Ok(true)
+    }
+}
+
+/// Hands a file of ours to the group. Tells once when that is not allowed, and goes on.
+fn give(path: &Path, mode: u32, group: Gid) {
+    let is_given = fs::symlink_metadata(path).is_ok_and(|meta| meta.gid() == group.as_raw());
+    if !is_given && std::os::unix::fs::chown(path, None, Some(group.as_raw())).is_err() {
+        warn!(path = %path.display(), gid = group.as_raw(), "not allowed to hand the pin to the group: its members cannot read it");
+    }
+    if let Err(error) = fs::set_permissions(path, fs::Permissions::from_mode(mode)) {
+        warn!(path = %path.display(), mode = format!("{mode:o}"), %error, "mode not set");
+    }
+}
+
+/// A set of pins in the making. What is not published is removed again.
+#[derive(Debug)]
+pub struct Stage {
+    dir: PathBuf,
+    group: Gid,
+    is_kept: bool,
+}
+
+impl Stage {
+    /// Makes the directory, which must not exist.
+    ///
+    /// # Errors
+    /// When it cannot be made.
+    pub fn create(dir: PathBuf, group: Gid) -> Result<Self> {
+        DirBuilder::new().mode(DIR_MODE).create(&dir).map_err(failed("create", &dir))?;
+        give(&dir, DIR_MODE, group);
+        Ok(Self { dir, group, is_kept: false })
+    }
+
+    /// Pins an object under a name.
+    ///
+    /// # Errors
+    /// When the kernel refuses.
+    pub fn pin(&self, name: &str, fd: BorrowedFd<'_>, mode: u32) -> Result<()> {
+        let path = self.dir.join(name);
+        kernel::pin(fd, &path).map_err(failed("pin", &path))?;
+        give(&path, mode, self.group);
+        Ok(())
+    }
+
+    /// Moves the directory to its name in one step. It is still removed on drop until
+    /// [`Self::keep`].
+    ///
+    /// # Errors
+    /// When the name is taken.
+    pub fn publish(&mut self, to: &Path) -> Result<()> {
+        renameat_with(CWD, &self.dir, CWD, to, RenameFlags::NOREPLACE)
+            .map_err(|errno| failed("move into place", to)(errno.into()))?;
+        to.clone_into(&mut self.dir);
+        Ok(())
+    }
+
+    /// Swaps the directory with `with` in one step; returns where the old one is now. The
+    /// new one is not removed any more.
+    ///
+    /// # Errors
+    /// When either is gone.
+    pub fn exchange(&mut self, with: &Path) -> Result<PathBuf> {
+        exchange(&self.dir, with)?;
+        self.is_kept = true;
+        Ok(std::mem::replace(&mut self.dir, with.to_owned()))
+    }
+
+    /// Done: nothing is removed on drop.
+    pub fn keep(mut self) {
+        self.is_kept = true;
+    }
+}
+
+impl Drop for Stage {
+    fn drop(&mut self) {
+        if !self.is_kept
+            && let Err(error) = remove(&self.dir)
+        {
+            warn!(error = %error, "left behind");
+        }
+    }
+}
+
+/// Swaps two directories in one step (Linux 5.17 on bpffs; our program needs 5.18).
+///
+/// # Errors
+/// When either is gone.
+pub fn exchange(a: &Path, b: &Path) -> Result<()> {
+    renameat_with(CWD, a, CWD, b, RenameFlags::EXCHANGE)
+        .map_err(|errno| failed("swap into place", b)(errno.into()))
+}
+
+/// Removes our pins, the link first, then the directory unless something foreign is in it.
+/// Returns the names of what is foreign. A directory that is not there is success.
+///
+/// # Errors
+/// When the directory cannot be listed or a pin of ours cannot be removed.
+pub fn remove(dir: &Path) -> Result<Vec<String>> {
+    if !check_component(dir, Strictness::Ours)? {
+        return Ok(Vec::new());
+    }
+    let (mut ours, foreign): (Vec<String>, Vec<String>) =
+        names_in(dir)?.into_iter().partition(|name| is_ours(name));
+    ours.sort_by_key(|name| name != LINK);
+    for name in ours {
+        let path = dir.join(name);
+        fs::remove_file(&path).map_err(failed("remove", &path))?;
+    }
+    if foreign.is_empty() {
+        fs::remove_dir(dir).map_err(failed("remove", dir))?;
+    }
+    Ok(foreign)
+}
