@@ -1,0 +1,91 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! The clients: curl as real users, raw frames as the flood and the scan. All run side by side
+//! and each stops by itself.
+
+use std::net::Ipv4Addr;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use anyhow::{Result, bail};
+use etherparse::PacketBuilder;
+use ibsr_tests::frames::send_frames;
+use ibsr_tests::netns::{HOST_MAC, HOST_V4, HOST_V6, PEER_IF, PEER_MAC};
+
+use crate::world::{FLOOD, IPV6, KEEP_ALIVE, ORDINARY, SCAN, SLOW, VLAN, VLAN_SERVER, World};
+use crate::{heading, world};
+
+const FLOOD_SECONDS: u32 = 12;
+const FLOOD_SYNS_PER_SECOND: u32 = 2_000;
+const SCANNED_PORTS: u16 = 1_000;
+
+/// Runs every client to its end.
+pub fn run_all(world: &World) -> Result<()> {
+    heading("traffic: curl over IPv4, IPv6 and a VLAN, a SYN flood, a port scan");
+    thread::scope(|scope| {
+        let users = [
+            scope.spawn(|| (0..8).try_for_each(|_| download(world, &ORDINARY, HOST_V4, &[]))),
+            scope.spawn(|| keep_alive(world)),
+            scope.spawn(|| download(world, &SLOW, HOST_V4, &["--limit-rate", "50k"])),
+            scope.spawn(|| download(world, &IPV6, &format!("[{HOST_V6}]"), &[])),
+            scope.spawn(|| download(world, &VLAN, VLAN_SERVER, &[])),
+            scope.spawn(|| Ok(flood(world))),
+            scope.spawn(|| Ok(scan(world))),
+        ];
+        users.into_iter().try_for_each(|user| user.join().expect("a client does not panic"))
+    })
+}
+
+fn download(world: &World, client: &world::Client, server: &str, extra: &[&str]) -> Result<()> {
+    curl(world, client, extra, &[format!("http://{server}/file")])
+}
+
+fn keep_alive(world: &World) -> Result<()> {
+    let urls: Vec<String> = (0..20).map(|_| format!("http://{HOST_V4}/file")).collect();
+    curl(world, &KEEP_ALIVE, &[], &urls)
+}
+
+fn curl(world: &World, client: &world::Client, extra: &[&str], urls: &[String]) -> Result<()> {
+    let mut command = world.pair.peer.command("curl");
+    command.args(["-sS", "--noproxy", "*", "--max-time", "30", "--interface", client.address]);
+    command.args(extra).args(urls.iter().flat_map(|url| ["-o", "/dev/null", url]));
+    let output = command.output()?;
+    if !output.status.success() {
+        bail!("{}: {}", client.name, String::from_utf8_lossy(&output.stderr).trim());
+    }
+    Ok(())
+}
+
+/// Paced, so that a rate is to be seen: a hundredth of a second's SYNs at a time.
+fn flood(world: &World) {
+    let batch = FLOOD_SYNS_PER_SECOND / 100;
+    world.pair.peer.inside(|| {
+        let start = Instant::now();
+        for tick in 0..FLOOD_SECONDS * 100 {
+            send_frames(PEER_IF, (0..batch).map(|at| syn_of_flood(tick * batch + at)));
+            let next = Duration::from_millis(u64::from(tick + 1) * 10);
+            thread::sleep(next.saturating_sub(start.elapsed()));
+        }
+    });
+}
+
+fn scan(world: &World) {
+    world.pair.peer.inside(|| {
+        send_frames(PEER_IF, (1..=SCANNED_PORTS).map(|port| syn(SCAN.address, 40_000, port, 1)))
+    });
+}
+
+fn syn_of_flood(number: u32) -> Vec<u8> {
+    let src_port = 1_024 + (number % 60_000) as u16;
+    syn(FLOOD.address, src_port, 80, number.wrapping_mul(2_654_435_761))
+}
+
+fn syn(from: &str, src_port: u16, dst_port: u16, seq: u32) -> Vec<u8> {
+    let octets = |text: &str| text.parse::<Ipv4Addr>().expect("an address of ours").octets();
+    let builder = PacketBuilder::ethernet2(PEER_MAC, HOST_MAC)
+        .ipv4(octets(from), octets(HOST_V4), 64)
+        .tcp(src_port, dst_port, seq, 64_240)
+        .syn();
+    let mut frame = Vec::with_capacity(builder.size(0));
+    builder.write(&mut frame, &[]).expect("a vector takes every byte");
+    frame
+}

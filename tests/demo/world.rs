@@ -1,0 +1,101 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! The stage set: a server namespace with nginx and a namespace of clients, one address for
+//! each client, so that the report can be compared client by client.
+
+use std::fs;
+use std::path::Path;
+use std::time::Duration;
+
+use anyhow::{Context as _, Result};
+use ibsr_tests::netns::{HOST_IF, HOST_V4, HOST_V6, PEER_IF, Pair, run};
+use ibsr_tests::process::{Running, wait_until};
+
+/// Address of the VLAN device on the server's side.
+pub const VLAN_SERVER: &str = "10.78.0.1";
+/// Bytes of the file that clients download.
+pub const FILE_BYTES: usize = 200_000;
+
+/// One client and its address.
+pub struct Client {
+    /// What it does, for people.
+    pub name: &'static str,
+    /// Its source address.
+    pub address: &'static str,
+}
+
+/// Downloads with a connection each.
+pub const ORDINARY: Client = Client { name: "ordinary downloads", address: "10.77.0.11" };
+/// Many requests over one connection.
+pub const KEEP_ALIVE: Client = Client { name: "keep-alive", address: "10.77.0.12" };
+/// Reads slowly.
+pub const SLOW: Client = Client { name: "slow client", address: "10.77.0.13" };
+/// The same over IPv6.
+pub const IPV6: Client = Client { name: "IPv6 client", address: "fd77::14" };
+/// Behind an 802.1Q tag.
+pub const VLAN: Client = Client { name: "VLAN-tagged client", address: "10.78.0.15" };
+/// Sends SYNs and nothing else.
+pub const FLOOD: Client = Client { name: "SYN flood", address: "10.77.0.66" };
+/// One SYN to each of a thousand ports.
+pub const SCAN: Client = Client { name: "port scan", address: "10.77.0.77" };
+/// All of them.
+pub const CLIENTS: [Client; 7] = [ORDINARY, KEEP_ALIVE, SLOW, IPV6, VLAN, FLOOD, SCAN];
+
+/// Both namespaces with their addresses, and the web server.
+pub struct World {
+    /// The wire.
+    pub pair: Pair,
+    _nginx: Running,
+}
+
+impl World {
+    /// Builds everything and waits until the server answers.
+    pub fn build(files: &Path) -> Result<Self> {
+        let pair = Pair::new();
+        add_addresses(&pair);
+        let nginx = start_nginx(&pair, files)?;
+        Ok(Self { pair, _nginx: nginx })
+    }
+}
+
+fn add_addresses(pair: &Pair) {
+    let Pair { host, peer } = pair;
+    for client in [ORDINARY, KEEP_ALIVE, SLOW] {
+        peer.ip(&format!("addr add {}/24 dev {PEER_IF}", client.address));
+    }
+    peer.ip(&format!("addr add {}/64 dev {PEER_IF} nodad", IPV6.address));
+    // In-band tags and one frame a segment: what the senders' tcpdump sees is then frame by
+    // frame what the sensor sees.
+    run(peer.command("ethtool").args(["-K", PEER_IF, "txvlan", "off", "tso", "off", "gso", "off"]));
+    for (space, ifname, address) in [(host, HOST_IF, VLAN_SERVER), (peer, PEER_IF, VLAN.address)] {
+        space.ip(&format!("link add link {ifname} name vlan100 type vlan id 100"));
+        space.ip(&format!("addr add {address}/24 dev vlan100"));
+        space.ip("link set vlan100 up");
+    }
+}
+
+fn start_nginx(pair: &Pair, files: &Path) -> Result<Running> {
+    let root = files.join("www");
+    fs::create_dir_all(&root).with_context(|| format!("failed to create `{}`", root.display()))?;
+    fs::write(root.join("file"), vec![b'x'; FILE_BYTES]).context("failed to write the web page")?;
+    let config = files.join("nginx.conf");
+    fs::write(&config, nginx_config(files)).context("failed to write `nginx.conf`")?;
+    let mut command = pair.host.command("nginx");
+    command.arg("-c").arg(&config).arg("-e").arg(files.join("nginx.log"));
+    let nginx = Running::start(&mut command);
+    let pid_file = files.join("nginx.pid");
+    wait_until("nginx listens", Duration::from_secs(10), || pid_file.is_file());
+    Ok(nginx)
+}
+
+fn nginx_config(files: &Path) -> String {
+    let files = files.display();
+    format!(
+        "daemon off;\nmaster_process off;\npid {files}/nginx.pid;\nerror_log {files}/nginx.log;\n\
+         events {{ worker_connections 512; }}\n\
+         http {{\n  access_log off;\n  client_body_temp_path {files}/nginx-tmp;\n  \
+         proxy_temp_path {files}/nginx-tmp;\n  fastcgi_temp_path {files}/nginx-tmp;\n  \
+         uwsgi_temp_path {files}/nginx-tmp;\n  scgi_temp_path {files}/nginx-tmp;\n  \
+         server {{\n    listen {HOST_V4}:80;\n    listen [{HOST_V6}]:80;\n    \
+         listen {VLAN_SERVER}:80;\n    root {files}/www;\n  }}\n}}\n"
+    )
+}
