@@ -44,9 +44,9 @@ fn clang_args() -> Vec<String> {
     args
 }
 
-fn builder(source: &Path, object: &Path) -> SkeletonBuilder {
+fn builder(clang: &Path, source: &Path, object: &Path) -> SkeletonBuilder {
     let mut builder = SkeletonBuilder::new();
-    builder.source(source).obj(object).clang(clang()).clang_args(clang_args());
+    builder.source(source).obj(object).clang(clang).clang_args(clang_args());
     builder
 }
 
@@ -55,7 +55,15 @@ fn builder(source: &Path, object: &Path) -> SkeletonBuilder {
 /// # Errors
 /// When clang is missing or refuses the file; the message holds clang's own.
 pub fn compile(source: &Path, object: &Path) -> Result<()> {
-    builder(source, object)
+    compile_with(&clang(), source, object)
+}
+
+/// Like [`compile`] with a compiler of the caller's choice.
+///
+/// # Errors
+/// When it is missing or refuses the file; the message holds its own.
+pub fn compile_with(clang: &Path, source: &Path, object: &Path) -> Result<()> {
+    builder(clang, source, object)
         .build()
         .with_context(|| format!("failed to compile `{}`", source.display()))
 }
@@ -69,7 +77,7 @@ pub fn compile(source: &Path, object: &Path) -> Result<()> {
 pub fn build_skeleton(name: &str, out_dir: &Path) -> Result<()> {
     let source = source_dir().join(format!("{name}.bpf.c"));
     let object = out_dir.join(format!("{name}.bpf.o"));
-    builder(&source, &object)
+    builder(&clang(), &source, &object)
         .build_and_generate(out_dir.join(format!("{name}.skel.rs")))
         .with_context(|| format!("failed to compile `{}`", source.display()))?;
     println!("cargo:rerun-if-changed={}", source.display());
