@@ -129,25 +129,20 @@ impl Attach {
         self.attach_new(root)
     }
 
-    /// Refuses to share an interface with somebody else's program.
+    /// Refuses to share an interface, even with another scope of ours.
     fn check_free(&self, root: &PinRoot) -> Result<()> {
-        let ours = |occupant: &&Occupant| installed::scope_of(root.path(), occupant.id);
-        // A scope of ours that was just replaced is still in the list from the start.
+        // Looked at again: a scope of ours may have been removed since the start.
         let now = kernel::query_xdp(self.target.ifindex)?;
-        let is_there = |id| [now.native_id, now.generic_id, now.offload_id].contains(&id);
-        for occupant in self.occupants.iter().filter(|occupant| is_there(occupant.id)) {
-            return Err(match ours(&occupant) {
-                Some(scope) => with_hint(
-                    anyhow::anyhow!(
-                        "`{}` is already observed, by scope `{scope}`",
-                        self.target.ifname
-                    ),
-                    format!("`ibsr-loader detach {scope}` first, or keep it"),
-                ),
-                None => self.occupied(occupant),
-            });
-        }
-        Ok(())
+        let is_there =
+            |one: &&Occupant| [now.native_id, now.generic_id, now.offload_id].contains(&one.id);
+        let Some(occupant) = self.occupants.iter().find(is_there) else { return Ok(()) };
+        Err(match installed::scope_of(root.path(), occupant.id) {
+            None => self.occupied(occupant),
+            Some(scope) => with_hint(
+                anyhow::anyhow!("`{}` is already observed, by scope `{scope}`", self.target.ifname),
+                format!("`ibsr-loader detach {scope}` first, or keep it"),
+            ),
+        })
     }
 
     fn occupied(&self, by: &dyn std::fmt::Display) -> anyhow::Error {
@@ -185,7 +180,9 @@ impl Attach {
                 found.first().map_or_else(|| "it came just now".to_owned(), ToString::to_string);
             return self.occupied(&by);
         }
-        let why = preflight::explain_refusal(&self.target.ifname, mode, &error, features);
+        let ifname = &self.target.ifname;
+        let mtu = kernel::mtu(ifname).unwrap_or_default();
+        let why = preflight::explain_refusal(mtu, ifname, mode, &error, features);
         let error = anyhow::Error::new(error).context(format!(
             "failed to attach to `{}` ({})",
             self.target.ifname,

@@ -204,7 +204,7 @@ impl Installed {
     /// Naming the pin and what it is.
     pub fn check_ours(&self, prepared: Option<&Self>) -> Result<()> {
         let path = |pin: &str| self.dir.join(pin).display().to_string();
-        for (pin, found) in self.alien_pins() {
+        if let Some((pin, found)) = self.alien_pins().first() {
             anyhow::bail!(
                 "`{}` is not ours: it is {found}\nhint: look at it with `bpftool`, and move it away if it is yours",
                 path(pin)

@@ -2,6 +2,8 @@
 //! Attaches the sensor, pins its maps, and exits. The kernel counts on; nothing of this
 //! program stays in memory.
 
+#![deny(unsafe_code)]
+
 use std::fs;
 use std::path::Path;
 use std::process::ExitCode;
@@ -13,10 +15,12 @@ use ibsr_cli::{Answer, Shell, completions, finish, man_pages};
 use crate::cli::{Cli, Command, Sensor};
 
 mod attach;
+mod check;
 mod cli;
 mod detach;
 mod hint;
 mod installed;
+#[expect(unsafe_code, reason = "the one file of system calls, each with its SAFETY")]
 mod kernel;
 mod meta;
 mod netdev;
@@ -45,7 +49,7 @@ fn run(cli: Cli) -> Result<Answer> {
         Command::Status { scope, pins, format } => {
             status::run(&pins.pin_root, scope.as_ref(), format)
         }
-        Command::Check { ifname, pins, format } => preflight::run(&ifname, &pins.pin_root, format),
+        Command::Check { ifname, pins, format } => check::run(&ifname, &pins.pin_root, format),
         Command::Selftest => selftest::run(),
         Command::Completions { shell } => write_completions(shell),
         Command::Man { dir } => write_man(&dir),

@@ -9,18 +9,17 @@ use std::path::Path;
 
 use anyhow::{Context as _, Result};
 use ibsr_cli::Answer;
-use ibsr_proto::abi::{CpuTotals, Evidence, XdpMode};
+use ibsr_proto::abi::{Evidence, XdpMode};
 use ibsr_proto::conservation::Totals;
 use ibsr_proto::pins::{Scope, TOTALS};
 use ibsr_proto::ports::PortSet;
-use libbpf_rs::{MapCore as _, MapFlags, MapHandle};
+use libbpf_rs::MapHandle;
 use serde::Serialize;
-use zerocopy::FromBytes as _;
 
 use crate::cli::Format;
 use crate::installed::{self, Installed, Pin};
 use crate::kernel::{self, XdpState};
-use crate::{meta, netdev, out, pindir};
+use crate::{meta, netdev, object, out, pindir};
 
 /// Schema of `--format json`.
 const SCHEMA: &str = "ibsr-status/1";
@@ -262,12 +261,7 @@ fn facts(found: &Installed, world: &World) -> Facts {
 /// Sum over CPUs; `None` when the map is not there, not readable, or of another layout.
 fn read_totals(path: &Path) -> Option<Totals> {
     let map = MapHandle::from_pinned_path_with_file_flags(path, libbpf_sys::BPF_F_RDONLY).ok()?;
-    let per_cpu = map.lookup_percpu(&0u32.to_ne_bytes(), MapFlags::ANY).ok()??;
-    let cpus: Vec<CpuTotals> = per_cpu
-        .iter()
-        .map(|bytes| CpuTotals::read_from_bytes(bytes).ok())
-        .collect::<Option<_>>()?;
-    Some(Totals::from_cpus(&cpus))
+    object::totals(&map).ok()?
 }
 
 fn render(report: &Report) -> String {
