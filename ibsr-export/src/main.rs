@@ -73,9 +73,13 @@ fn run(command: Command) -> anyhow::Result<Answer> {
     }
 }
 
-/// One thread for the network; reading and compressing go to the blocking pool.
+/// Threads for reading, compressing and resolving names; the unit's `TasksMax` is above it.
+const BLOCKING_THREADS: usize = 8;
+
+/// One thread for the network; whatever blocks goes to the pool.
 fn runtime() -> anyhow::Result<tokio::runtime::Runtime> {
     tokio::runtime::Builder::new_current_thread()
+        .max_blocking_threads(BLOCKING_THREADS)
         .enable_all()
         .build()
         .context("failed to start the runtime")

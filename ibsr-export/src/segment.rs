@@ -48,6 +48,14 @@ pub enum SegmentError {
         /// Computed.
         is: String,
     },
+    /// The footer counts other lines.
+    #[error("its footer says {said} lines, there are {is}")]
+    Lines {
+        /// In the footer.
+        said: u64,
+        /// Counted.
+        is: u64,
+    },
     /// Its size or time changed while it was read.
     #[error("it changed while it was read")]
     Changed,
@@ -62,7 +70,10 @@ pub enum SegmentError {
 impl SegmentError {
     /// Whether the file is at fault, and will be until it changes.
     pub fn is_damage(&self) -> bool {
-        matches!(self, Self::NoFooter | Self::Checksum { .. } | Self::Changed)
+        match self {
+            Self::NoFooter | Self::Checksum { .. } | Self::Lines { .. } | Self::Changed => true,
+            Self::Read(_) | Self::Write(_) => false,
+        }
     }
 }
 
@@ -80,15 +91,18 @@ pub fn read_checked(file: &File, out: &mut impl Write) -> Result<Checked, Segmen
     let bytes = before.len();
     let (footer_at, footer) = footer(file, bytes)?;
     let last_unix_ms = last_sweep_ms(file, footer_at).map_err(SegmentError::Read)?;
-    let hashes = copy(file, footer_at, bytes, out)?;
+    let copied = copy(file, footer_at, bytes, out)?;
     if !is_unchanged(&before, &file.metadata().map_err(SegmentError::Read)?) {
         return Err(SegmentError::Changed);
     }
-    let is = hex(&hashes.before_footer);
+    let is = hex(&copied.sha256_before_footer);
     if is != footer.sha256 {
         return Err(SegmentError::Checksum { said: footer.sha256, is });
     }
-    Ok(Checked { sha256: hashes.whole, bytes, last_unix_ms })
+    if copied.lines_before_footer != footer.lines {
+        return Err(SegmentError::Lines { said: footer.lines, is: copied.lines_before_footer });
+    }
+    Ok(Checked { sha256: copied.sha256, bytes, last_unix_ms })
 }
 
 /// Lower-case hexadecimal digits.
@@ -127,31 +141,40 @@ fn read_range(file: &File, start: u64, end: u64) -> Result<Vec<u8>, SegmentError
     }
 }
 
-struct Hashes {
-    before_footer: [u8; 32],
-    whole: [u8; 32],
+struct Copied {
+    sha256_before_footer: [u8; 32],
+    lines_before_footer: u64,
+    sha256: [u8; 32],
 }
 
-/// Copies `[0, end)` into `out`, hashing on the way.
+/// Copies `[0, end)` into `out`, hashing and counting on the way.
 fn copy(
     file: &File,
     footer_at: u64,
     end: u64,
     out: &mut impl Write,
-) -> Result<Hashes, SegmentError> {
+) -> Result<Copied, SegmentError> {
     let mut hasher = Sha256::new();
-    copy_range(file, 0, footer_at, &mut hasher, out)?;
-    let before_footer = hasher.clone().finalize().into();
-    copy_range(file, footer_at, end, &mut hasher, out)?;
-    Ok(Hashes { before_footer, whole: hasher.finalize().into() })
+    let mut lines_before_footer = 0;
+    copy_range(file, 0, footer_at, |bytes| {
+        hasher.update(bytes);
+        lines_before_footer += bytes.iter().filter(|byte| **byte == b'\n').count() as u64;
+        out.write_all(bytes)
+    })?;
+    let sha256_before_footer = hasher.clone().finalize().into();
+    copy_range(file, footer_at, end, |bytes| {
+        hasher.update(bytes);
+        out.write_all(bytes)
+    })?;
+    let sha256 = hasher.finalize().into();
+    Ok(Copied { sha256_before_footer, lines_before_footer, sha256 })
 }
 
 fn copy_range(
     file: &File,
     mut at: u64,
     end: u64,
-    hasher: &mut Sha256,
-    out: &mut impl Write,
+    mut take: impl FnMut(&[u8]) -> io::Result<()>,
 ) -> Result<(), SegmentError> {
     let mut buffer = vec![0; CHUNK_BYTES];
     while at < end {
@@ -162,8 +185,7 @@ fn copy_range(
             Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
             Err(error) => return Err(SegmentError::Read(error)),
         };
-        hasher.update(&buffer[..got]);
-        out.write_all(&buffer[..got]).map_err(SegmentError::Write)?;
+        take(&buffer[..got]).map_err(SegmentError::Write)?;
         at += got as u64;
     }
     Ok(())
@@ -201,4 +223,4 @@ pub fn peek_last_unix_ms(file: &File) -> io::Result<Option<u64>> {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
