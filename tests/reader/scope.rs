@@ -1,0 +1,279 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! A scope whose maps the test made and filled itself, for what no loader would pin and for
+//! counts that no traffic could make exact; the reader's command line; what it sealed.
+
+use std::fs::{self, Permissions};
+use std::os::unix::fs::{PermissionsExt as _, chown};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use ibsr_proto::abi::{
+    ABI_HASH, ABI_VERSION, CpuTotals, META_MAGIC, Meta, PORT_BYTES, Sensor, SourceCounts,
+    SourceKey, XdpMode,
+};
+use ibsr_proto::pins;
+use ibsr_proto::snapshot::{Footer, Gap, Header, Row, Source, Sweep};
+use ibsr_tests::bpffs::PinRoot;
+use ibsr_tests::process::program;
+use ibsr_tests::segments;
+use libbpf_rs::{MapCore as _, MapFlags, MapHandle, MapType};
+use sha2::{Digest as _, Sha256};
+use zerocopy::{FromBytes as _, IntoBytes as _};
+
+/// Scope of every hand-made set of pins.
+pub const SCOPE: &str = "xdp-made0";
+
+/// What a map is made as.
+#[derive(Debug, Clone, Copy)]
+pub struct Shape {
+    pub map_type: MapType,
+    pub key: usize,
+    pub value: usize,
+    pub entries: u32,
+}
+
+impl Shape {
+    fn make(self) -> MapHandle {
+        let options = libbpf_sys::bpf_map_create_opts {
+            sz: size_of::<libbpf_sys::bpf_map_create_opts>() as libbpf_sys::size_t,
+            ..Default::default()
+        };
+        let Self { map_type, key, value, entries } = self;
+        MapHandle::create(map_type, None::<&str>, key as u32, value as u32, entries, &options)
+            .expect("root may make maps")
+    }
+}
+
+/// What a scope is made of. The default is what the loader makes.
+#[derive(Debug, Clone)]
+pub struct Design {
+    pub meta: Meta,
+    pub meta_shape: Shape,
+    pub src: Shape,
+    pub totals: Shape,
+    pub without: Option<&'static str>,
+}
+
+impl Default for Design {
+    fn default() -> Self {
+        let array = |map_type, value| Shape { map_type, key: 4, value, entries: 1 };
+        Self {
+            meta: meta(),
+            meta_shape: array(MapType::Array, size_of::<Meta>()),
+            src: Shape {
+                map_type: MapType::LruHash,
+                key: size_of::<SourceKey>(),
+                value: size_of::<SourceCounts>(),
+                entries: 4096,
+            },
+            totals: array(MapType::PercpuArray, size_of::<CpuTotals>()),
+            without: None,
+        }
+    }
+}
+
+/// A `meta` that this release's loader could have written.
+pub fn meta() -> Meta {
+    let mut ifname = [0; 16];
+    ifname[..5].copy_from_slice(b"made0");
+    Meta {
+        magic: META_MAGIC,
+        abi_version: ABI_VERSION,
+        abi_hash: ABI_HASH,
+        epoch: 0x00c0_ffee,
+        attached_boot_ns: 1,
+        boot_id: [0x0a; 16],
+        sensor: Sensor::Xdp as u32,
+        xdp_mode: XdpMode::Native as u32,
+        ifindex: 4_000_000,
+        ncpu: libbpf_rs::num_possible_cpus().expect("CPUs") as u32,
+        max_sources: 4096,
+        ifname,
+        dst_ports: [0xff; PORT_BYTES],
+        ..Meta::read_from_bytes(&[0; size_of::<Meta>()]).expect("zeroes")
+    }
+}
+
+/// Pins that the test made. Removed on drop.
+#[derive(Debug)]
+pub struct Made {
+    pub root: PinRoot,
+    pub dir: PathBuf,
+    pub src: MapHandle,
+    pub totals: MapHandle,
+}
+
+impl Made {
+    /// Makes, writes and pins the maps.
+    pub fn new(design: &Design) -> Self {
+        let root = PinRoot::new();
+        let dir = root.path().join(SCOPE);
+        fs::create_dir_all(&dir).expect("bpffs is writable");
+        let mut meta = design.meta_shape.make();
+        let mut value = vec![0; design.meta_shape.value];
+        let bytes = design.meta.as_bytes();
+        let length = value.len().min(bytes.len());
+        value[..length].copy_from_slice(&bytes[..length]);
+        meta.update(&0_u32.to_ne_bytes(), &value, MapFlags::ANY).expect("writable");
+        let mut made = Self { root, dir, src: design.src.make(), totals: design.totals.make() };
+        for (name, map) in
+            [(pins::META, &mut meta), (pins::SRC, &mut made.src), (pins::TOTALS, &mut made.totals)]
+        {
+            if design.without != Some(name) {
+                map.pin(made.dir.join(name)).expect("bpffs is writable");
+            }
+        }
+        // The reader only asks whether the link's pin is there.
+        meta.pin(made.dir.join(pins::LINK)).expect("bpffs is writable");
+        made
+    }
+
+    /// Gives the pins to a group, with the modes that the loader sets.
+    pub fn give_to_group(&self, gid: u32) {
+        for dir in [self.root.path(), &self.dir] {
+            chown(dir, None, Some(gid)).expect("root may");
+            fs::set_permissions(dir, Permissions::from_mode(pins::DIR_MODE)).expect("root may");
+        }
+        for entry in fs::read_dir(&self.dir).expect("a directory").flatten() {
+            chown(entry.path(), None, Some(gid)).expect("root may");
+            let is_link = entry.file_name() == pins::LINK;
+            let mode = if is_link { pins::LINK_MODE } else { pins::MAP_MODE };
+            fs::set_permissions(entry.path(), Permissions::from_mode(mode)).expect("root may");
+        }
+    }
+
+    /// Fills the table with [`entry`] 0 to `count`, and the totals with what they add up to.
+    pub fn fill(&self, count: u32) {
+        const BATCH: u32 = 10_000;
+        let mut packets = 0;
+        for first in (0..count).step_by(BATCH as usize) {
+            let entries: Vec<_> = (first..count.min(first + BATCH)).map(entry).collect();
+            packets += entries.iter().map(|(_, counts)| counts.packets).sum::<u64>();
+            let keys: Vec<u8> =
+                entries.iter().flat_map(|(key, _)| key.as_bytes().to_vec()).collect();
+            let values: Vec<u8> =
+                entries.iter().flat_map(|(_, counts)| counts.as_bytes().to_vec()).collect();
+            let count = entries.len() as u32;
+            self.src
+                .update_batch(&keys, &values, count, MapFlags::ANY, MapFlags::ANY)
+                .expect("room for every entry");
+        }
+        self.set_tracked(packets);
+    }
+
+    /// Totals that hold `packets` tracked packets, spread over the CPUs, and nothing else.
+    pub fn set_tracked(&self, packets: u64) {
+        let cpus = libbpf_rs::num_possible_cpus().expect("CPUs") as u64;
+        let values: Vec<Vec<u8>> = (0..cpus)
+            .map(|cpu| {
+                let share = packets / cpus + if cpu == 0 { packets % cpus } else { 0 };
+                let totals = CpuTotals {
+                    received: share,
+                    passed: share,
+                    tracked: share,
+                    ..CpuTotals::default()
+                };
+                totals.as_bytes().to_vec()
+            })
+            .collect();
+        self.totals.update_percpu(&0_u32.to_ne_bytes(), &values, MapFlags::ANY).expect("writable");
+    }
+}
+
+/// Entry `number` of [`Made::fill`]: each has another address and other counts.
+pub fn entry(number: u32) -> (SourceKey, SourceCounts) {
+    let [a, b, c, d] = number.to_be_bytes();
+    let addr = [0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff, 10 | a, b, c, d];
+    let number = u64::from(number);
+    let counts = SourceCounts {
+        syn: number % 7,
+        packets: 1 + number % 1000,
+        bytes: 60 * (1 + number % 1000),
+        born_boot_ns: number,
+        last_boot_ns: number + 1,
+        ..SourceCounts::default()
+    };
+    (SourceKey { addr, dst_port: 443, pad: 0 }, counts)
+}
+
+/// A spool root of the test's own.
+pub fn spool() -> tempfile::TempDir {
+    tempfile::Builder::new()
+        .permissions(Permissions::from_mode(0o750))
+        .tempdir()
+        .expect("a directory")
+}
+
+/// `ibsr-reader SUBCOMMAND` on `scope` with its pins and spool.
+pub fn reader(subcommand: &str, scope: &str, pin_root: &Path, spool: &Path) -> Command {
+    let mut command = Command::new(program("ibsr-reader"));
+    command
+        .args([subcommand, "--scope", scope, "--pin-root"])
+        .arg(pin_root)
+        .arg("--spool")
+        .arg(spool);
+    command
+}
+
+/// Paths of the sealed segments of a scope, in order of their names.
+pub fn sealed(spool: &Path, scope: &str) -> Vec<PathBuf> {
+    let Ok(entries) = fs::read_dir(spool.join(scope)) else { return Vec::new() };
+    let mut paths: Vec<PathBuf> = entries
+        .flatten()
+        .map(|entry| entry.path())
+        .filter(|path| path.extension().is_some_and(|extension| extension == "jsonl"))
+        .collect();
+    paths.sort();
+    paths
+}
+
+/// A sealed segment, checked against its own footer.
+#[derive(Debug)]
+pub struct Sealed {
+    pub header: Header,
+    /// Each sweep with its rows.
+    pub sweeps: Vec<(Sweep, Vec<Source>)>,
+    pub gaps: Vec<Gap>,
+    pub footer: Footer,
+}
+
+impl Sealed {
+    /// Reads it; panics on anything that a sealed segment must not be.
+    #[track_caller]
+    pub fn read(path: &Path) -> Self {
+        let bytes = fs::read(path).expect("readable");
+        let mut rows = segments::rows(&bytes);
+        let Some(Row::Footer(footer)) = rows.pop() else { panic!("{}: no footer", path.display()) };
+        let Row::Header(header) = rows.remove(0) else { panic!("{}: no header", path.display()) };
+        assert_eq!(footer.lines, rows.len() as u64 + 1, "{}", path.display());
+        assert_eq!(footer.sha256, segments::hex(&digest_before_last_line(&bytes)));
+        let (mut sweeps, mut sources, mut gaps) = (Vec::new(), Vec::new(), Vec::new());
+        for row in rows {
+            match row {
+                Row::Source(source) => sources.push(source),
+                Row::Sweep(sweep) => {
+                    let sources = std::mem::take(&mut sources);
+                    assert_eq!(sweep.rows, sources.len() as u64);
+                    assert!(sources.iter().all(|source| source.seq == sweep.seq));
+                    sweeps.push((*sweep, sources));
+                }
+                Row::Gap(gap) => gaps.push(gap),
+                other => panic!("{}: {other:?} in the middle", path.display()),
+            }
+        }
+        assert!(sources.is_empty(), "{}: rows of no sweep", path.display());
+        Self { header: *header, sweeps, gaps, footer }
+    }
+
+    /// Every sealed segment of a scope.
+    #[track_caller]
+    pub fn read_all(spool: &Path, scope: &str) -> Vec<Self> {
+        sealed(spool, scope).iter().map(|path| Self::read(path)).collect()
+    }
+}
+
+fn digest_before_last_line(bytes: &[u8]) -> Vec<u8> {
+    let body = bytes.strip_suffix(b"\n").expect("ends with a line feed");
+    let end = body.iter().rposition(|&byte| byte == b'\n').expect("two lines") + 1;
+    Sha256::digest(&bytes[..end]).to_vec()
+}
