@@ -38,8 +38,11 @@ pub struct Proof {
 /// The first [`Refusal`] that the flow meets.
 pub fn prove(insns: &[Insn], policy: &Policy) -> Result<Proof, Refusal> {
     let mut flow = Flow::new(insns, policy)?;
-    while let Some(at) = flow.waiting.pop() {
+    while let Some(at) = flow.waiting.pop_first() {
         flow.follow(at)?;
+    }
+    if flow.exits.is_empty() {
+        return Err(Refusal::NoExit);
     }
     let (sha256, sha1) = digests(insns);
     let Flow { exits, helpers, .. } = flow;
@@ -51,7 +54,9 @@ struct Flow<'a> {
     policy: &'a Policy,
     /// What is known before each instruction; nothing for one that is not reached.
     before: Vec<Option<State>>,
-    waiting: Vec<usize>,
+    /// To visit (again), in the order of the program: most of what an instruction is going
+    /// to be told has then been told before it is visited.
+    waiting: BTreeSet<usize>,
     exits: BTreeSet<usize>,
     helpers: BTreeSet<u32>,
 }
@@ -65,7 +70,7 @@ impl<'a> Flow<'a> {
             insns,
             policy,
             before: vec![None; insns.len()],
-            waiting: Vec::new(),
+            waiting: BTreeSet::new(),
             exits: BTreeSet::new(),
             helpers: BTreeSet::new(),
         };
@@ -87,7 +92,7 @@ impl<'a> Flow<'a> {
             }
         };
         if news {
-            self.waiting.push(to);
+            self.waiting.insert(to);
         }
         Ok(())
     }

@@ -75,6 +75,9 @@ pub enum Refusal {
         /// Where to.
         to: i64,
     },
+    /// No exit is ever reached: a loop without end.
+    #[error("no exit is reached")]
+    NoExit,
     /// Something this proof does not know.
     #[error("instruction {at} is not understood (operation {code:#04x})")]
     Unknown {

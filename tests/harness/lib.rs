@@ -11,5 +11,6 @@ pub mod bpffs;
 pub mod frames;
 pub mod netns;
 pub mod process;
+pub mod prog;
 pub mod s3;
 pub mod segments;

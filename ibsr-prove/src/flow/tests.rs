@@ -122,6 +122,11 @@ fn exits_are_counted_where_they_are_reached() {
 }
 
 #[test]
+fn a_loop_without_end_is_refused() {
+    assert_eq!(run(&[PASS, insn(5, 0, 0, -1, 0), EXIT]), Err(Refusal::NoExit));
+}
+
+#[test]
 fn calls_are_checked_against_the_list() {
     let listed = passing(&[call(118), call(125)]).expect("both are listed");
     assert_eq!(listed.helpers, BTreeSet::from([118, 125]));

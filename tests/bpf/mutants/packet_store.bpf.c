@@ -1,0 +1,14 @@
+// SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+/* Passes, after a store into the frame. */
+#include "../../../bpf/observe_xdp.bpf.c"
+
+SEC("xdp.frags")
+int mutant(struct xdp_md *ctx)
+{
+	void *data = (void *)(long)ctx->data, *end = (void *)(long)ctx->data_end;
+
+	observe(ctx);
+	if (data + 14 <= end)
+		*(volatile __u8 *)data = 0;
+	return XDP_PASS;
+}

@@ -1,0 +1,193 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! The sensor without an interface: compiled, opened, loaded, run on frames one by one, and
+//! its maps read. Loading needs root, the rest does not.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use ibsr_proto::abi::{CpuTotals, SourceCounts, SourceKey};
+use ibsr_proto::conservation::Totals;
+use ibsr_proto::ports::PortSet;
+use ibsr_prove::Insn;
+use libbpf_rs::btf::{Btf, types};
+use libbpf_rs::{MapCore as _, MapFlags, Object, ObjectBuilder, OpenObject, ProgramInput};
+use tempfile::TempDir;
+use zerocopy::{FromBytes as _, IntoBytes as _};
+
+/// Name of the sensor's program.
+pub const SENSOR: &str = "ibsr_observe";
+/// What every frame gets.
+pub const XDP_PASS: u32 = 2;
+
+/// The compilers that objects are tried with, of those that this machine has.
+#[must_use]
+pub fn compilers() -> Vec<PathBuf> {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let dirs: Vec<PathBuf> = std::env::split_paths(&path).collect();
+    let found = |name: &str| dirs.iter().map(|dir| dir.join(name)).find(|file| file.is_file());
+    let mut compilers: Vec<PathBuf> =
+        ["clang-14", "clang-19"].into_iter().filter_map(found).collect();
+    if compilers.is_empty() {
+        compilers.push(ibsr_bpf::clang());
+    }
+    compilers
+}
+
+/// An object file, removed on drop.
+#[derive(Debug)]
+pub struct Compiled {
+    _dir: TempDir,
+    path: PathBuf,
+}
+
+impl Compiled {
+    /// Compiles any BPF C file.
+    #[must_use]
+    pub fn new(clang: &Path, source: &Path) -> Self {
+        let dir = TempDir::new().expect("a temporary directory");
+        let path = dir.path().join("compiled.bpf.o");
+        ibsr_bpf::compile_with(clang, source, &path).unwrap_or_else(|error| panic!("{error:?}"));
+        Self { _dir: dir, path }
+    }
+
+    /// Compiles the sensor.
+    #[must_use]
+    pub fn sensor(clang: &Path) -> Self {
+        Self::new(clang, &ibsr_bpf::source_dir().join("observe_xdp.bpf.c"))
+    }
+
+    /// The file.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Opened, not loaded.
+    #[must_use]
+    pub fn open(&self) -> OpenObject {
+        ObjectBuilder::default().open_file(&self.path).expect("clang wrote a good object")
+    }
+
+    /// Instructions of one program as they stand in the file.
+    #[must_use]
+    pub fn insns(&self, program: &str) -> Vec<Insn> {
+        let object = self.open();
+        let program = object.progs().find(|found| found.name() == program);
+        program.expect("the program is in the object").insns().iter().map(insn).collect()
+    }
+
+    /// Bytes from the start of `.rodata` to a knob.
+    fn rodata_offset(&self, knob: &str) -> usize {
+        let btf = Btf::from_path(&self.path).expect("the object has BTF");
+        let rodata: types::DataSec<'_> = btf.type_by_name(".rodata").expect("there are knobs");
+        let var = rodata.iter().find(|var| {
+            btf.type_by_id::<types::Var<'_>>(var.ty)
+                .is_some_and(|var| var.name().is_some_and(|name| name == knob))
+        });
+        var.expect("the knob exists").offset as usize
+    }
+}
+
+/// The same instruction in the prover's type.
+#[must_use]
+pub fn insn(insn: &libbpf_rs::libbpf_sys::bpf_insn) -> Insn {
+    Insn { code: insn.code, dst: insn.dst_reg(), src: insn.src_reg(), off: insn.off, imm: insn.imm }
+}
+
+/// The loaded sensor.
+#[derive(Debug)]
+pub struct Sensor(Object);
+
+impl Sensor {
+    /// Loads the sensor from the newest compiler's object.
+    #[must_use]
+    pub fn load(ports: &PortSet, max_sources: u32) -> Self {
+        let clang = compilers().pop().expect("a compiler");
+        Self::load_from(&Compiled::sensor(&clang), ports, max_sources)
+    }
+
+    /// Loads the sensor from `compiled`.
+    #[must_use]
+    pub fn load_from(compiled: &Compiled, ports: &PortSet, max_sources: u32) -> Self {
+        let mut open = compiled.open();
+        let at = compiled.rodata_offset("ibsr_dst_ports");
+        for mut map in open.maps_mut() {
+            let name = map.name().to_string_lossy().into_owned();
+            if name.ends_with(".rodata") {
+                let bytes = map.initial_value_mut().expect("there are knobs");
+                bytes[at..][..ports.bitmap().len()].copy_from_slice(ports.bitmap());
+            } else if name == "ibsr_src" {
+                map.set_max_entries(max_sources).expect("not loaded yet");
+            }
+        }
+        Self(open.load().expect("root may load the sensor"))
+    }
+
+    /// The loaded object.
+    #[must_use]
+    pub const fn object(&self) -> &Object {
+        &self.0
+    }
+
+    /// Runs the program on one frame and checks what must hold of any: it is passed, and no
+    /// byte of it is changed.
+    #[track_caller]
+    pub fn see(&self, frame: &[u8]) {
+        self.see_times(frame, 1);
+    }
+
+    /// Like [`Self::see`], the same frame several times.
+    #[track_caller]
+    pub fn see_times(&self, frame: &[u8], times: u32) {
+        let mut out = vec![0; frame.len()];
+        let input = ProgramInput {
+            data_in: Some(frame),
+            data_out: Some(&mut out),
+            repeat: times,
+            ..ProgramInput::default()
+        };
+        let program = self.0.progs_mut().next().expect("one program");
+        let output = program.test_run(input).expect("the kernel runs it");
+        assert_eq!(output.return_value, XDP_PASS, "verdict");
+        assert_eq!(output.data.expect("the frame comes back"), frame, "the frame was changed");
+    }
+
+    /// Totals of each possible CPU.
+    #[must_use]
+    pub fn cpu_totals(&self) -> Vec<CpuTotals> {
+        let map = self.map("ibsr_totals");
+        let values = map.lookup_percpu(&0_u32.to_ne_bytes(), MapFlags::ANY).expect("readable");
+        let values = values.expect("the one entry exists");
+        values.iter().map(|value| CpuTotals::read_from_bytes(value).expect("the ABI")).collect()
+    }
+
+    /// Totals over all CPUs, after checking that their classes add up.
+    #[must_use]
+    #[track_caller]
+    pub fn totals(&self) -> Totals {
+        let totals = Totals::from_cpus(&self.cpu_totals());
+        totals.check_classes(0).expect("the conservation law");
+        totals
+    }
+
+    /// One source.
+    #[must_use]
+    pub fn source(&self, key: &SourceKey) -> Option<SourceCounts> {
+        let value = self.map("ibsr_src").lookup(key.as_bytes(), MapFlags::ANY).expect("readable");
+        value.map(|value| SourceCounts::read_from_bytes(&value).expect("the ABI"))
+    }
+
+    /// Every source. For tables that nobody writes to.
+    #[must_use]
+    pub fn sources(&self) -> BTreeMap<SourceKey, SourceCounts> {
+        let map = self.map("ibsr_src");
+        map.keys()
+            .map(|key| SourceKey::read_from_bytes(&key).expect("the ABI"))
+            .filter_map(|key| Some((key, self.source(&key)?)))
+            .collect()
+    }
+
+    fn map(&self, name: &str) -> libbpf_rs::Map<'_> {
+        self.0.maps().find(|map| map.name() == name).expect("the map exists")
+    }
+}
