@@ -1,2 +1,169 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! The kernel ABI: BTF of every built object against the Rust mirror.
+//! `ibsr_abi.h` against its Rust twin, by the BTF of the built objects: names, order, offsets
+//! and sizes of fields, values of enumerations and constants, and the maps themselves.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use ibsr_proto::abi::{self, Evidence, Field, LAYOUTS, Layout, Meta, Sensor, XdpMode};
+use ibsr_proto::abi::{CpuTotals, SourceCounts, SourceKey};
+use ibsr_proto::pins;
+use ibsr_tests::prog::{Compiled, compilers};
+use libbpf_rs::MapType;
+use libbpf_rs::btf::types::{Array, Enum, Int, MemberAttr, Struct};
+use libbpf_rs::btf::{Btf, BtfType, HasSize as _};
+
+/// The sensor, built by every compiler, with its BTF.
+fn for_each_sensor(check: impl Fn(&Compiled, &Btf<'_>)) {
+    for clang in compilers() {
+        let compiled = Compiled::sensor(&clang);
+        check(&compiled, &Btf::from_path(compiled.path()).expect("the object has BTF"));
+    }
+}
+
+/// Bytes of a field's type.
+fn size(ty: BtfType<'_>) -> usize {
+    let ty = ty.skip_mods_and_typedefs();
+    if let Ok(int) = Int::try_from(ty) {
+        return int.size();
+    }
+    let array = Array::try_from(ty).expect("the ABI has integers and arrays of integers only");
+    array.capacity() * size(array.contained_type())
+}
+
+/// What differs between the kernel's struct and our table.
+fn differences(btf: &Btf<'_>, layout: &Layout) -> Vec<String> {
+    let Some(found) = btf.type_by_name::<Struct<'_>>(layout.c_name) else {
+        return vec![format!("`{}` is missing", layout.c_name)];
+    };
+    let mut differences = Vec::new();
+    if found.size() != layout.size {
+        differences.push(format!("{} bytes, not {}", found.size(), layout.size));
+    }
+    let members: Vec<_> = found
+        .iter()
+        .map(|member| {
+            let MemberAttr::Normal { offset } = member.attr else { panic!("no bit fields") };
+            let name = member.name.expect("named").to_string_lossy().into_owned();
+            let ty = btf.type_by_id::<BtfType<'_>>(member.ty).expect("it has a type");
+            (name, offset as usize / 8, size(ty))
+        })
+        .collect();
+    let fields: Vec<_> = layout
+        .fields
+        .iter()
+        .map(|field| (field.name.to_owned(), field.offset, field.size))
+        .collect();
+    if members != fields {
+        differences.push(format!("`{}` has {members:?}, not {fields:?}", layout.c_name));
+    }
+    differences
+}
+
+#[test]
+fn every_struct_is_laid_out_as_its_twin() {
+    for_each_sensor(|_, btf| {
+        for layout in &LAYOUTS {
+            assert_eq!(differences(btf, layout), Vec::<String>::new());
+        }
+    });
+}
+
+/// Two fields of one size that changed places keep every size and offset: the names tell.
+#[test]
+fn a_swap_of_two_fields_is_noticed() {
+    for_each_sensor(|_, btf| {
+        for layout in &LAYOUTS {
+            let mut fields: Vec<Field> = layout.fields.to_vec();
+            let (a, b) = (fields[0].name, fields[1].name);
+            (fields[0].name, fields[1].name) = (b, a);
+            let swapped = Layout { fields: Box::leak(fields.into_boxed_slice()), ..*layout };
+            assert_eq!(differences(btf, &swapped).len(), 1, "{}", layout.c_name);
+        }
+    });
+}
+
+/// Values of one enumeration of the probe.
+fn values(btf: &Btf<'_>, name: &str) -> BTreeMap<String, i64> {
+    let found = btf.type_by_name::<Enum<'_>>(name).unwrap_or_else(|| panic!("`{name}` in BTF"));
+    found
+        .iter()
+        .map(|member| (member.name.expect("named").to_string_lossy().into_owned(), member.value))
+        .collect()
+}
+
+fn probe() -> Compiled {
+    let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("bpf/abi_probe.bpf.c");
+    Compiled::new(&compilers().pop().expect("a compiler"), &source)
+}
+
+#[test]
+fn every_enumeration_has_the_values_of_its_twin() {
+    let probe = probe();
+    let btf = Btf::from_path(probe.path()).expect("the object has BTF");
+    let check = |name: &str, prefix: &str, text: &dyn Fn(u32) -> Option<&'static str>| {
+        let twin = (0..64).filter_map(|value| {
+            Some((format!("{prefix}{}", text(value)?.to_uppercase()), i64::from(value)))
+        });
+        assert_eq!(values(&btf, name), twin.collect());
+    };
+    check("ibsr_evidence", "IBSR_EVIDENCE_", &|value| Some(Evidence::from_abi(value)?.as_str()));
+    check("ibsr_sensor", "IBSR_SENSOR_", &|value| Some(Sensor::from_abi(value)?.as_str()));
+    check("ibsr_xdp_mode", "IBSR_XDP_", &|value| Some(XdpMode::from_abi(value)?.as_str()));
+}
+
+#[test]
+fn every_constant_is_that_of_its_twin() {
+    let probe = probe();
+    let btf = Btf::from_path(probe.path()).expect("the object has BTF");
+    let expected = [
+        ("PROBE_ABI_VERSION", i64::from(abi::ABI_VERSION)),
+        ("PROBE_META_MAGIC", i64::from(abi::META_MAGIC)),
+        ("PROBE_PORT_BYTES", abi::PORT_BYTES as i64),
+        ("PROBE_PORT_COUNT", i64::from(u16::MAX) + 1),
+        ("PROBE_MAX_VLANS", abi::MAX_VLANS as i64),
+        ("PROBE_MAX_IPV6_EXT", abi::MAX_IPV6_EXT as i64),
+        ("PROBE_DEFAULT_MAX_SOURCES", i64::from(abi::DEFAULT_MAX_SOURCES)),
+        ("PROBE_PENDING_SLOTS", i64::from(abi::PENDING_SLOTS)),
+    ];
+    let expected = expected.map(|(name, value)| (name.to_owned(), value)).into();
+    assert_eq!(values(&btf, "abi_constants"), expected);
+}
+
+/// What a reader checks of each pin before it reads, checked where the pins come from.
+#[test]
+fn every_pinned_map_has_the_type_and_sizes_that_readers_expect() {
+    let expected: BTreeMap<&str, (MapType, usize, usize, u32)> = [
+        ("ibsr_meta", (MapType::Array, 4, size_of::<Meta>(), 1)),
+        (
+            "ibsr_src",
+            (
+                MapType::LruHash,
+                size_of::<SourceKey>(),
+                size_of::<SourceCounts>(),
+                abi::DEFAULT_MAX_SOURCES,
+            ),
+        ),
+        ("ibsr_totals", (MapType::PercpuArray, 4, size_of::<CpuTotals>(), 1)),
+        ("ibsr_pending", (MapType::Array, 4, 8, abi::PENDING_SLOTS)),
+    ]
+    .into();
+    for_each_sensor(|compiled, _| {
+        let object = compiled.open();
+        let maps: BTreeMap<String, _> = object
+            .maps()
+            .filter(|map| !map.name().to_string_lossy().contains('.'))
+            .map(|map| {
+                let name = map.name().to_string_lossy().into_owned();
+                let sizes = (map.key_size() as usize, map.value_size() as usize);
+                (name, (map.map_type(), sizes.0, sizes.1, map.max_entries()))
+            })
+            .collect();
+        assert_eq!(maps.len(), pins::XDP_MAPS.len());
+        for (pin, name) in pins::XDP_MAPS {
+            assert_eq!(maps[name], expected[name], "pin `{pin}`");
+            // BPF_OBJ_NAME_LEN less the NUL: bpftool shows the whole name.
+            assert!(name.len() <= 15, "`{name}` would be cut");
+        }
+    });
+}

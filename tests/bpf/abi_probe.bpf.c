@@ -1,0 +1,23 @@
+// SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+/*
+ * Makes what only the preprocessor or no program sees of ibsr_abi.h visible in BTF: the
+ * constants, and the enumerations whose values travel as plain numbers.
+ */
+#include <linux/bpf.h>
+#include "ibsr_abi.h"
+
+enum abi_constants {
+	PROBE_ABI_VERSION = IBSR_ABI_VERSION,
+	PROBE_META_MAGIC = IBSR_META_MAGIC,
+	PROBE_PORT_BYTES = IBSR_PORT_BYTES,
+	PROBE_PORT_COUNT = IBSR_PORT_COUNT,
+	PROBE_MAX_VLANS = IBSR_MAX_VLANS,
+	PROBE_MAX_IPV6_EXT = IBSR_MAX_IPV6_EXT,
+	PROBE_DEFAULT_MAX_SOURCES = IBSR_DEFAULT_MAX_SOURCES,
+	PROBE_PENDING_SLOTS = IBSR_PENDING_SLOTS,
+};
+
+enum abi_constants probe_constants;
+enum ibsr_evidence probe_evidence;
+enum ibsr_sensor probe_sensor;
+enum ibsr_xdp_mode probe_xdp_mode;
