@@ -1,0 +1,12 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! From inputs to segments in time order.
+//!
+//! `discover` finds files, `open` unpacks them under a cap, `scan` verifies a file against
+//! its own footer before a single row of it is used, `plan` puts the verified segments of
+//! each stream in order, drops copies and refuses recordings that contradict each other.
+
+pub mod discover;
+pub mod lines;
+pub mod open;
+pub mod plan;
+pub mod scan;

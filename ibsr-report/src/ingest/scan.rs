@@ -1,0 +1,175 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! First pass over a file: is it whole, and what does it hold?
+//!
+//! The footer's hash and line count are checked before any row is used, so a flipped bit or
+//! a cut file costs the file and never a wrong number. Hashing costs a tenth of parsing.
+
+use std::io::{self, BufRead};
+use std::path::PathBuf;
+
+use ibsr_proto::snapshot::{Footer, Header, Row, RowRef, SCHEMA, Sweep};
+use sha2::{Digest as _, Sha256};
+
+use super::lines::{Line, Lines};
+
+const FOOTER_PREFIX: &[u8] = br#"{"type":"footer""#;
+const SOURCE_PREFIX: &[u8] = br#"{"type":"source""#;
+
+/// A file that passed.
+#[derive(Debug, Clone)]
+pub struct Segment {
+    /// Where it lies.
+    pub path: PathBuf,
+    /// Its name in the report.
+    pub name: String,
+    /// What it says about itself.
+    pub contents: Contents,
+}
+
+/// What a file says about itself.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Contents {
+    /// First line.
+    pub header: Header,
+    /// Its sweeps, in the order of the file.
+    pub sweeps: Vec<SweepSpan>,
+    /// Last line.
+    pub footer: Footer,
+    /// Unpacked bytes.
+    pub bytes: u64,
+}
+
+/// What a sweep covers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct SweepSpan {
+    /// First sequence number.
+    pub first_seq: u64,
+    /// Last sequence number, its own.
+    pub seq: u64,
+    /// Boot clock at its end.
+    pub at_boot_ns: u64,
+    /// Wall clock at its end.
+    pub at_unix_ms: u64,
+}
+
+impl From<&Sweep> for SweepSpan {
+    fn from(sweep: &Sweep) -> Self {
+        Self {
+            first_seq: sweep.merged_from_seq.unwrap_or(sweep.seq).min(sweep.seq),
+            seq: sweep.seq,
+            at_boot_ns: sweep.at_boot_ns,
+            at_unix_ms: sweep.at_unix_ms,
+        }
+    }
+}
+
+/// Why a file is not used.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ScanError {
+    /// It cannot be opened or read to its end.
+    #[error("failed to read it: {0}")]
+    Read(#[from] io::Error),
+    /// It does not start with a header.
+    #[error("line 1 is no header")]
+    NoHeader,
+    /// Written by a version that this one does not know.
+    #[error("its schema is `{0}`, this program reads `{SCHEMA}`")]
+    Schema(String),
+    /// It was not sealed, or was cut.
+    #[error("it does not end with a footer: not sealed, or cut")]
+    NoFooter,
+    /// Something stands behind the end.
+    #[error("line {0} stands behind the footer")]
+    BehindFooter(u64),
+    /// The footer counted other lines.
+    #[error("its footer counts {said} lines, it has {found}")]
+    Lines {
+        /// What the footer says.
+        said: u64,
+        /// What the file holds.
+        found: u64,
+    },
+    /// The footer hashed other bytes.
+    #[error("its bytes do not match the SHA-256 in its footer")]
+    Hash,
+}
+
+/// Reads a file to its end and checks it against its footer.
+///
+/// # Errors
+/// [`ScanError`]: nothing of this file may be used.
+pub fn scan(reader: impl BufRead) -> Result<Contents, ScanError> {
+    let mut lines = Lines::new(reader);
+    let mut hash = Sha256::new();
+    let mut bytes = 0;
+    let header = match lines.next()? {
+        Some(Line::Whole(line)) => {
+            hash.update(line);
+            bytes += line.len() as u64;
+            read_header(line)?
+        }
+        _ => return Err(ScanError::NoHeader),
+    };
+    let mut sweeps = Vec::new();
+    let mut footer = None;
+    while let Some(line) = lines.next()? {
+        if footer.is_some() {
+            return Err(ScanError::BehindFooter(lines.number()));
+        }
+        let (Line::Whole(text) | Line::Part { bytes: text, .. }) = line;
+        bytes += text.len() as u64;
+        match line {
+            Line::Whole(text) if text.starts_with(FOOTER_PREFIX) => {
+                footer = Some(read_footer(text).ok_or(ScanError::NoFooter)?);
+                continue;
+            }
+            Line::Whole(text) if !text.starts_with(SOURCE_PREFIX) => {
+                if let Ok(Row::Sweep(sweep)) = Row::from_line(text) {
+                    sweeps.push(SweepSpan::from(&*sweep));
+                }
+            }
+            _ => {}
+        }
+        hash.update(text);
+    }
+    let footer = footer.ok_or(ScanError::NoFooter)?;
+    check(&footer, lines.number() - 1, &hash.finalize())?;
+    Ok(Contents { header, sweeps, footer, bytes })
+}
+
+fn read_header(line: &[u8]) -> Result<Header, ScanError> {
+    /// The schema is asked first: a later one may have another header.
+    #[derive(serde::Deserialize)]
+    struct SchemaOnly {
+        schema: String,
+    }
+    let SchemaOnly { schema } = serde_json::from_slice(line).map_err(|_| ScanError::NoHeader)?;
+    if schema != SCHEMA {
+        return Err(ScanError::Schema(schema));
+    }
+    match Row::from_line(line) {
+        Ok(Row::Header(header)) => Ok(*header),
+        _ => Err(ScanError::NoHeader),
+    }
+}
+
+/// The footer does not cover its own bytes, so they must be exactly what a writer writes.
+fn read_footer(line: &[u8]) -> Option<Footer> {
+    let Ok(Row::Footer(footer)) = Row::from_line(line) else { return None };
+    let mut canonical = Vec::new();
+    RowRef::Footer(&footer).write_to(&mut canonical);
+    (canonical == line).then_some(footer)
+}
+
+fn check(footer: &Footer, lines: u64, digest: &[u8]) -> Result<(), ScanError> {
+    if footer.lines != lines {
+        return Err(ScanError::Lines { said: footer.lines, found: lines });
+    }
+    let is_same = footer.sha256.len() == 2 * digest.len()
+        && digest.iter().zip(footer.sha256.as_bytes().chunks(2)).all(|(byte, text)| {
+            const DIGITS: &[u8; 16] = b"0123456789abcdef";
+            text == [DIGITS[usize::from(byte >> 4)], DIGITS[usize::from(byte & 15)]]
+        });
+    if is_same { Ok(()) } else { Err(ScanError::Hash) }
+}
