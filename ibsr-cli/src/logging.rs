@@ -4,7 +4,11 @@
 use std::io;
 
 use clap::{Args, ValueEnum};
+use tracing::Level;
 use tracing_subscriber::EnvFilter;
+use tracing_subscriber::filter::filter_fn;
+use tracing_subscriber::layer::SubscriberExt as _;
+use tracing_subscriber::util::SubscriberInitExt as _;
 
 /// The log flags, flattened into each program's command line.
 #[derive(Debug, Clone, Args)]
@@ -41,7 +45,8 @@ pub enum LogFormat {
 
 impl LogArgs {
     /// Installs the subscriber. `IBSR_LOG` (a tracing filter such as `debug` or
-    /// `ibsr_reader=trace`) wins over the flags. A second call in one process has no effect.
+    /// `ibsr_reader=trace`) wins over the flags, except that the HTTP stack under the S3
+    /// client never says more than warnings. A second call in one process has no effect.
     pub fn init(&self) {
         let filter = EnvFilter::try_from_env("IBSR_LOG")
             .unwrap_or_else(|_| EnvFilter::new(level(self.verbose, self.quiet)));
@@ -50,16 +55,23 @@ impl LogArgs {
             .with_writer(io::stderr)
             .with_target(false)
             .with_ansi(false);
+        let spoken = filter_fn(|line| !may_hold_requests(line.target(), *line.level()));
         // The journal stamps every line already.
         let _already_set = match self.log_format {
-            LogFormat::Text => builder.without_time().try_init(),
-            LogFormat::Json => builder.json().without_time().try_init(),
+            LogFormat::Text => builder.without_time().finish().with(spoken).try_init(),
+            LogFormat::Json => builder.json().without_time().finish().with(spoken).try_init(),
         };
     }
 }
 
-/// The SDK logs whole requests at debug, so it stays one step behind ours: no verbosity that
-/// these flags can reach may print a credential.
+/// Below warnings the S3 SDK and what it stands on log whole requests, headers and the
+/// credentials' provider. Nobody's filter may bring those into a journal.
+fn may_hold_requests(target: &str, level: Level) -> bool {
+    const STACK: [&str; 6] = ["aws_", "hyper", "h2", "rustls", "tokio_rustls", "tower"];
+    level > Level::WARN && STACK.iter().any(|name| target.starts_with(name))
+}
+
+/// The SDK stays one step behind ours.
 fn level(verbose: u8, quiet: bool) -> &'static str {
     match (quiet, verbose) {
         (true, _) => "error",
@@ -76,6 +88,15 @@ fn level(verbose: u8, quiet: bool) -> &'static str {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// E10: whatever `IBSR_LOG` says.
+    #[test]
+    fn requests_are_never_logged_but_their_failures_are() {
+        assert!(may_hold_requests("aws_smithy_runtime::client::orchestrator", Level::TRACE));
+        assert!(may_hold_requests("hyper_util::client", Level::INFO));
+        assert!(!may_hold_requests("aws_config::profile", Level::WARN));
+        assert!(!may_hold_requests("ibsr_s3", Level::TRACE));
+    }
 
     #[test]
     fn no_flag_lets_the_sdk_log_requests() {
