@@ -46,6 +46,7 @@ pub struct Cli {
 
 /// Where to.
 #[derive(Debug, Subcommand)]
+#[expect(clippy::large_enum_variant, reason = "there is one, on the stack of main")]
 pub enum Command {
     /// Upload to an S3 bucket
     #[command(after_help = EXAMPLES)]

@@ -139,11 +139,11 @@ async fn next_ended<T: 'static>(
 }
 
 fn open_spool(config: &Config) -> anyhow::Result<Spool> {
-    Spool::open(&config.spool).with_context(|| {
-        format!(
-            "failed to open the spool `{}`\nhint: give the reader's --spool; it must be a \
-             directory, not a link",
-            config.spool.display()
+    Spool::open(&config.spool).map_err(|errno| {
+        let spool = config.spool.display();
+        anyhow::anyhow!(
+            "failed to open the spool `{spool}`: {errno}\nhint: give the reader's --spool; it \
+             must be a directory, not a link"
         )
     })
 }
