@@ -7,16 +7,17 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use anyhow::{Result, bail};
-use etherparse::PacketBuilder;
-use ibsr_tests::frames::send_frames;
-use ibsr_tests::netns::{HOST_MAC, HOST_V4, HOST_V6, PEER_IF, PEER_MAC};
+use ibsr_tests::frames::{Frame, ethertype, flag, send_frames};
+use ibsr_tests::netns::{HOST_V4, HOST_V6, PEER_IF};
 
-use crate::world::{FLOOD, IPV6, KEEP_ALIVE, ORDINARY, SCAN, SLOW, VLAN, VLAN_SERVER, World};
+use crate::world::{FLOOD, IPV6, KEEP_ALIVE, ORDINARY, SCAN, SLOW, VLAN, World};
 use crate::{heading, world};
 
 const FLOOD_SECONDS: u32 = 12;
 const FLOOD_SYNS_PER_SECOND: u32 = 2_000;
 const SCANNED_PORTS: u16 = 1_000;
+const TAGGED_CONNECTIONS: u16 = 10;
+const VLAN_ID: u16 = 100;
 
 /// Runs every client to its end.
 pub fn run_all(world: &World) -> Result<()> {
@@ -27,7 +28,7 @@ pub fn run_all(world: &World) -> Result<()> {
             scope.spawn(|| keep_alive(world)),
             scope.spawn(|| download(world, &SLOW, HOST_V4, &["--limit-rate", "50k"])),
             scope.spawn(|| download(world, &IPV6, &format!("[{HOST_V6}]"), &[])),
-            scope.spawn(|| download(world, &VLAN, VLAN_SERVER, &[])),
+            scope.spawn(|| Ok(tagged(world))),
             scope.spawn(|| Ok(flood(world))),
             scope.spawn(|| Ok(scan(world))),
         ];
@@ -55,6 +56,37 @@ fn curl(world: &World, client: &world::Client, extra: &[&str], urls: &[String]) 
     Ok(())
 }
 
+fn tagged(world: &World) {
+    world.pair.peer.inside(|| {
+        send_frames(PEER_IF, (0..TAGGED_CONNECTIONS).flat_map(tagged_connection));
+    });
+}
+
+/// What one side of a short connection sends. Whether anybody answers is nothing to a sensor
+/// that sees one direction.
+fn tagged_connection(number: u16) -> [Vec<u8>; 4] {
+    const FIRST_SEQ: u32 = 1_000;
+    let request = b"GET /file HTTP/1.0\r\n\r\n";
+    let frame = |seq, flags| {
+        Frame::v4(address(VLAN.address), address(HOST_V4))
+            .vlan(ethertype::VLAN, VLAN_ID)
+            .ports(30_000 + number, 80)
+            .seq(seq)
+            .flags(flags)
+    };
+    let behind = FIRST_SEQ + 1 + request.len() as u32;
+    [
+        frame(FIRST_SEQ, flag::SYN).build(),
+        frame(FIRST_SEQ + 1, flag::ACK).build(),
+        frame(FIRST_SEQ + 1, flag::ACK | flag::PSH).payload(request).build(),
+        frame(behind, flag::ACK | flag::FIN).build(),
+    ]
+}
+
+fn address(text: &str) -> Ipv4Addr {
+    text.parse().expect("an address of ours")
+}
+
 /// Paced, so that a rate is to be seen: a hundredth of a second's SYNs at a time.
 fn flood(world: &World) {
     let batch = FLOOD_SYNS_PER_SECOND / 100;
@@ -80,12 +112,9 @@ fn syn_of_flood(number: u32) -> Vec<u8> {
 }
 
 fn syn(from: &str, src_port: u16, dst_port: u16, seq: u32) -> Vec<u8> {
-    let octets = |text: &str| text.parse::<Ipv4Addr>().expect("an address of ours").octets();
-    let builder = PacketBuilder::ethernet2(PEER_MAC, HOST_MAC)
-        .ipv4(octets(from), octets(HOST_V4), 64)
-        .tcp(src_port, dst_port, seq, 64_240)
-        .syn();
-    let mut frame = Vec::with_capacity(builder.size(0));
-    builder.write(&mut frame, &[]).expect("a vector takes every byte");
-    frame
+    Frame::v4(address(from), address(HOST_V4))
+        .ports(src_port, dst_port)
+        .seq(seq)
+        .flags(flag::SYN)
+        .build()
 }

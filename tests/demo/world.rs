@@ -7,11 +7,9 @@ use std::path::Path;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result};
-use ibsr_tests::netns::{HOST_IF, HOST_V4, HOST_V6, PEER_IF, Pair, run};
+use ibsr_tests::netns::{HOST_V4, HOST_V6, PEER_IF, Pair, run};
 use ibsr_tests::process::{Running, wait_until};
 
-/// Address of the VLAN device on the server's side.
-pub const VLAN_SERVER: &str = "10.78.0.1";
 /// Bytes of the file that clients download.
 pub const FILE_BYTES: usize = 200_000;
 
@@ -31,8 +29,8 @@ pub const KEEP_ALIVE: Client = Client { name: "keep-alive", address: "10.77.0.12
 pub const SLOW: Client = Client { name: "slow client", address: "10.77.0.13" };
 /// The same over IPv6.
 pub const IPV6: Client = Client { name: "IPv6 client", address: "fd77::14" };
-/// Behind an 802.1Q tag.
-pub const VLAN: Client = Client { name: "VLAN-tagged client", address: "10.78.0.15" };
+/// Raw frames behind an 802.1Q tag: ten connections as a tagged client would send them.
+pub const VLAN: Client = Client { name: "VLAN-tagged sender", address: "10.77.0.15" };
 /// Sends SYNs and nothing else.
 pub const FLOOD: Client = Client { name: "SYN flood", address: "10.77.0.66" };
 /// One SYN to each of a thousand ports.
@@ -58,19 +56,14 @@ impl World {
 }
 
 fn add_addresses(pair: &Pair) {
-    let Pair { host, peer } = pair;
+    let peer = &pair.peer;
     for client in [ORDINARY, KEEP_ALIVE, SLOW] {
         peer.ip(&format!("addr add {}/24 dev {PEER_IF}", client.address));
     }
     peer.ip(&format!("addr add {}/64 dev {PEER_IF} nodad", IPV6.address));
-    // In-band tags and one frame a segment: what the senders' tcpdump sees is then frame by
-    // frame what the sensor sees.
-    run(peer.command("ethtool").args(["-K", PEER_IF, "txvlan", "off", "tso", "off", "gso", "off"]));
-    for (space, ifname, address) in [(host, HOST_IF, VLAN_SERVER), (peer, PEER_IF, VLAN.address)] {
-        space.ip(&format!("link add link {ifname} name vlan100 type vlan id 100"));
-        space.ip(&format!("addr add {address}/24 dev vlan100"));
-        space.ip("link set vlan100 up");
-    }
+    // One frame a segment: what the senders' tcpdump sees is then frame by frame what the
+    // sensor sees.
+    run(peer.command("ethtool").args(["-K", PEER_IF, "tso", "off", "gso", "off"]));
 }
 
 fn start_nginx(pair: &Pair, files: &Path) -> Result<Running> {
@@ -96,6 +89,6 @@ fn nginx_config(files: &Path) -> String {
          proxy_temp_path {files}/nginx-tmp;\n  fastcgi_temp_path {files}/nginx-tmp;\n  \
          uwsgi_temp_path {files}/nginx-tmp;\n  scgi_temp_path {files}/nginx-tmp;\n  \
          server {{\n    listen {HOST_V4}:80;\n    listen [{HOST_V6}]:80;\n    \
-         listen {VLAN_SERVER}:80;\n    root {files}/www;\n  }}\n}}\n"
+         root {files}/www;\n  }}\n}}\n"
     )
 }
