@@ -115,9 +115,15 @@ impl Dir {
     }
 
     /// Makes `part` visible as `name` and makes that durable. Never replaces anything.
+    ///
+    /// Once it is visible somebody may have read it, so it stays sealed even when the name
+    /// may not survive a power loss; then it is found as a part with its footer, or missed.
     pub(super) fn publish(&self, part: &str, name: &str) -> Result<(), SpoolError> {
         self.rename(part, name).map_err(|errno| self.failed("rename", part, errno))?;
-        self.sync()
+        if let Err(error) = self.sync() {
+            tracing::error!(name, %error, "segment sealed, but a power loss may undo its name");
+        }
+        Ok(())
     }
 
     /// Renames without replacing.

@@ -234,7 +234,7 @@ fn an_interrupted_merge_is_finished_and_loses_nothing() {
 
     let mut spool = Spool::open(root.path(), &scope(), wide(), None).expect("opens");
     spool.maintain(1).expect("maintains");
-    assert_eq!(names(&dir), [name.clone()], "both were sealed: the old one goes");
+    assert_eq!(names(&dir), std::slice::from_ref(&name), "both were sealed: the old one goes");
     drop(spool);
 
     fs::write(&path, "stands for the sealed origin").expect("written");
