@@ -44,7 +44,6 @@ impl From<Output> for Said {
 impl Said {
     /// Itself when the exit code is `code`; panics with both streams otherwise.
     #[track_caller]
-    #[must_use]
     pub fn expect_code(self, code: i32) -> Self {
         assert_eq!(
             self.code,
@@ -58,7 +57,6 @@ impl Said {
 
     /// Itself when stderr holds `text`; panics with both streams otherwise.
     #[track_caller]
-    #[must_use]
     pub fn expect_stderr(self, text: &str) -> Self {
         assert!(self.stderr.contains(text), "stderr lacks {text:?}\n-- stderr\n{}", self.stderr);
         self
