@@ -1,2 +1,346 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! Frames through the real XDP program: class, counters, bytes unchanged.
+//! The sensor on frames, one by one through BPF_PROG_TEST_RUN: malformed ones, tunnels,
+//! chains, random damage. Each frame must be passed unchanged and raise exactly the counter
+//! that a slow reference parser names.
+
+use std::net::Ipv4Addr;
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use ibsr_proto::ports::PortSet;
+use ibsr_tests::frames::{Ext, Frame, ethertype, flag, protocol};
+use ibsr_tests::prog::Sensor;
+use rustix::thread::{CpuSet, sched_setaffinity};
+use test_tag::tag;
+
+#[path = "xdp_fixtures/bench.rs"]
+mod bench;
+#[path = "xdp_fixtures/handshakes.rs"]
+mod handshakes;
+#[path = "xdp_fixtures/reference.rs"]
+mod reference;
+
+use bench::Bench;
+use reference::Class;
+
+fn v4() -> Frame {
+    Frame::v4([203, 0, 113, 9], [10, 77, 0, 1]).flags(flag::ACK)
+}
+
+fn v6() -> Frame {
+    let host = |last| [0xfd77, 0, 0, 0, 0, 0, 0, last];
+    Frame::v6(host(2), host(1)).flags(flag::ACK)
+}
+
+/// A class without what is in it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Is {
+    NonIp,
+    Malformed,
+    Fragment,
+    OtherL4,
+    Tcp,
+}
+
+impl From<Class> for Is {
+    fn from(class: Class) -> Self {
+        match class {
+            Class::NonIp => Self::NonIp,
+            Class::Malformed => Self::Malformed,
+            Class::Fragment => Self::Fragment,
+            Class::OtherL4 => Self::OtherL4,
+            Class::Tcp(_) => Self::Tcp,
+        }
+    }
+}
+
+/// Runs a table: what the frame is, the frame, its class.
+#[track_caller]
+fn run<'a>(table: impl IntoIterator<Item = (&'a str, Frame, Is)>) {
+    let mut bench = Bench::new();
+    for (what, frame, expected) in table {
+        let class = bench.see(what, &frame.build());
+        assert_eq!(Is::from(class), expected, "{what}");
+    }
+    bench.finish();
+}
+
+/// X1: every length of every kind of frame, cut or padded.
+#[tag(root)]
+#[test]
+fn frames_of_every_length_are_passed_and_classed() {
+    let mut bench = Bench::new();
+    let kinds = [
+        v4().payload(&[7; 100]),
+        v4().ip_options(&[1; 12]).tcp_options(&[1; 20]),
+        v4().vlan(ethertype::QINQ, 5).vlan(ethertype::VLAN, 6),
+        v6().payload(&[7; 60]),
+        v6().ext(Ext::HopByHop(0)).ext(Ext::Auth(4)).ext(Ext::Fragment(0, false)),
+        v4().protocol(protocol::UDP).raw(&[0; 8]),
+        v4().ethertype(ethertype::ARP),
+    ];
+    for length in (14..=128).chain([1_500, 3_520, 9_000]) {
+        for kind in &kinds {
+            bench.see("cut", &kind.clone().cut_to(length).build());
+            bench.see("padded", &kind.clone().pad_to(length).build());
+        }
+    }
+    bench.finish();
+}
+
+/// X1: a datagram that fills its frame, up to what does not fit into one page.
+#[tag(root)]
+#[test]
+fn long_datagrams_are_tracked_with_all_their_bytes() {
+    let long = |frame: Frame, bytes: usize| frame.payload(&vec![7; bytes]);
+    run([
+        ("1500 bytes", long(v4(), 1_446), Is::Tcp),
+        ("9000 bytes of IPv4", long(v4(), 8_946), Is::Tcp),
+        ("9000 bytes of IPv6", long(v6(), 8_926), Is::Tcp),
+        ("the longest IPv4 datagram", long(v4(), 65_495), Is::Tcp),
+        ("BIG TCP without a length", long(v4(), 66_000).ip_length(0), Is::Tcp),
+        ("a jumbogram", long(v6(), 66_000).ext(Ext::HopByHop(0)).ip_length(0), Is::Tcp),
+    ]);
+}
+
+/// X2: header lengths from 0 to 15 words, with the options that they promise or without.
+#[tag(root)]
+#[test]
+fn every_ipv4_header_length_is_judged() {
+    run((0..=15).map(|words| {
+        let options = vec![1; usize::from(words).saturating_sub(5) * 4];
+        let expected = if words < 5 { Is::Malformed } else { Is::Tcp };
+        ("options as promised", v4().ip_options(&options).ihl(words), expected)
+    }));
+    run((6..=15).map(|words| ("options missing", v4().ihl(words), Is::Malformed)));
+    run((0..=15).filter(|&version| version != 4).map(|version| {
+        ("another version than the EtherType's", v4().ip_version(version), Is::Malformed)
+    }));
+}
+
+/// X2: total lengths below, at and beyond what is there.
+#[tag(root)]
+#[test]
+fn every_ipv4_total_length_is_judged() {
+    run((0..=80).map(|bytes| {
+        let expected = if (40..=60).contains(&bytes) { Is::Tcp } else { Is::Malformed };
+        ("60 bytes of datagram", v4().payload(&[7; 20]).ip_length(bytes), expected)
+    }));
+    run([
+        ("padding does not belong to the datagram", v4().pad_to(60), Is::Tcp),
+        ("options in the padding", v4().doff(6).pad_to(60), Is::Malformed),
+        ("a header in the padding", v4().ip_length(20).pad_to(60), Is::Malformed),
+        ("no length in a short frame", v4().ip_length(0), Is::Malformed),
+        ("UDP of no bytes", v4().protocol(protocol::UDP).raw(&[]), Is::OtherL4),
+    ]);
+}
+
+/// X2: fragments are never read as TCP; a first one that holds the whole header neither.
+#[tag(root)]
+#[test]
+fn ipv4_fragments_are_a_class_of_their_own() {
+    run([
+        ("first", v4().fragment(0, true), Is::Fragment),
+        ("middle", v4().fragment(100, true), Is::Fragment),
+        ("last", v4().fragment(0x1fff, false), Is::Fragment),
+        ("of UDP", v4().protocol(protocol::UDP).fragment(1, false), Is::Fragment),
+        ("with a lie in its length", v4().fragment(0, true).ip_length(99), Is::Malformed),
+    ]);
+}
+
+/// X3: chains of one kind and of all, up to the limit and beyond.
+#[tag(root)]
+#[test]
+fn extension_chains_are_followed_to_the_limit() {
+    const KINDS: [Ext; 6] = [
+        Ext::HopByHop(0),
+        Ext::Destination(3),
+        Ext::Routing(1),
+        Ext::Mobility(0),
+        Ext::Auth(4),
+        Ext::Fragment(0, false),
+    ];
+    let chain = |length: usize, kind: &dyn Fn(usize) -> Ext| {
+        let frame = (0..length).map(kind).fold(v6(), Frame::ext);
+        ("a chain", frame, if length <= 8 { Is::Tcp } else { Is::OtherL4 })
+    };
+    run((0..=20).map(|length| chain(length, &|at| KINDS[at % 6])));
+    for kind in KINDS {
+        run((0..=20).map(|length| chain(length, &|_| kind)));
+    }
+    run([("the longest header", v6().ext(Ext::Destination(255)), Is::Tcp)]);
+}
+
+/// X3: 16 KiB of headers do not fit into the first buffer, and the sensor reads no other.
+#[tag(root)]
+#[test]
+fn headers_beyond_the_first_buffer_are_counted_as_cut_short() {
+    let sensor = Sensor::load(&PortSet::all(), 1024);
+    sensor.see(&(0..8).map(|_| Ext::Destination(255)).fold(v6(), Frame::ext).build());
+    assert_eq!(sensor.totals().malformed, 1);
+}
+
+/// X3: fragments, authentication, headers that do not fit, lies about the length.
+#[tag(root)]
+#[test]
+fn ipv6_headers_are_judged() {
+    let udp = |bytes: &[u8]| v6().protocol(protocol::UDP).raw(bytes);
+    run([
+        ("first fragment", v6().ext(Ext::Fragment(0, true)), Is::Fragment),
+        ("other fragment", v6().ext(Ext::Fragment(9, false)), Is::Fragment),
+        ("atomic fragment", v6().ext(Ext::Fragment(0, false)), Is::Tcp),
+        ("authenticated", v6().ext(Ext::Auth(4)), Is::Tcp),
+        ("AH shorter than itself", v6().ext(Ext::Auth(0)), Is::Malformed),
+        ("nothing follows", v6().protocol(protocol::NONE).raw(&[]), Is::OtherL4),
+        ("UDP of no bytes", udp(&[]), Is::OtherL4),
+        ("an extension of no bytes", v6().protocol(0).raw(&[]), Is::Malformed),
+        ("an extension in the padding", v6().protocol(44).raw(&[]).pad_to(80), Is::Malformed),
+        ("half an extension", v6().protocol(60).raw(&[6, 0, 0, 0]).pad_to(80), Is::Malformed),
+        (
+            "options beyond the datagram",
+            v6().protocol(60).raw(&[6, 9, 0, 0, 0, 0, 0, 0]),
+            Is::Malformed,
+        ),
+        ("payload length beyond the frame", v6().ip_length(21), Is::Malformed),
+        ("payload length below TCP", v6().ip_length(19), Is::Malformed),
+        ("payload length 0", v6().ip_length(0), Is::Malformed),
+        ("a jumbo claim", v6().ext(Ext::HopByHop(0)).ip_length(0), Is::Malformed),
+        ("another version", v6().ip_version(4), Is::Malformed),
+    ]);
+}
+
+/// X4: what carries TCP inside something else is never taken for TCP of the outer sender.
+#[tag(root)]
+#[test]
+fn tags_and_tunnels_have_their_class() {
+    let tagged = |tpids: &[u16]| tpids.iter().fold(v4(), |frame, &tpid| frame.vlan(tpid, 7));
+    let inner = &v4().build()[14..];
+    let gre = [&[0, 0, 8, 0], inner].concat();
+    run([
+        ("802.1Q", tagged(&[ethertype::VLAN]), Is::Tcp),
+        ("802.1ad", tagged(&[ethertype::QINQ]), Is::Tcp),
+        ("QinQ", tagged(&[ethertype::QINQ, ethertype::VLAN]), Is::Tcp),
+        ("802.1Q twice", tagged(&[ethertype::VLAN; 2]), Is::Tcp),
+        ("IPv6 in QinQ", v6().vlan(ethertype::QINQ, 1).vlan(ethertype::VLAN, 2), Is::Tcp),
+        ("three tags", tagged(&[ethertype::VLAN; 3]), Is::NonIp),
+        ("an old QinQ type", tagged(&[0x9100]), Is::NonIp),
+        ("PPPoE", v4().ethertype(ethertype::PPPOE), Is::NonIp),
+        ("MPLS", v4().ethertype(ethertype::MPLS), Is::NonIp),
+        ("ARP", v4().ethertype(ethertype::ARP), Is::NonIp),
+        ("an 802.3 length", v4().ethertype(46), Is::NonIp),
+        ("no EtherType", v4().ethertype(0), Is::Malformed),
+        ("GRE", v4().protocol(protocol::GRE).raw(&gre), Is::OtherL4),
+        ("IP in IP", v4().protocol(protocol::IPIP).raw(inner), Is::OtherL4),
+        ("IP in IPv6", v6().protocol(protocol::IPIP).raw(inner), Is::OtherL4),
+        ("IPv6 said, IPv4 carried", v4().ethertype(ethertype::IPV6), Is::Malformed),
+    ]);
+}
+
+/// X5: every header length of TCP, with the options that it promises or without.
+#[tag(root)]
+#[test]
+fn every_tcp_header_length_is_judged() {
+    run((0..=15).map(|words| {
+        let options = vec![1; usize::from(words).saturating_sub(5) * 4];
+        let expected = if words < 5 { Is::Malformed } else { Is::Tcp };
+        ("options as promised", v4().tcp_options(&options).doff(words), expected)
+    }));
+    run((6..=15).map(|words| ("options missing", v6().doff(words), Is::Malformed)));
+}
+
+/// X5: every combination of flags, with and without data, over both versions; the bench
+/// compares what each source shows.
+#[tag(root)]
+#[test]
+fn every_combination_of_flags_is_counted() {
+    let data: [&[u8]; 2] = [&[], b"data"];
+    run((0..=255).flat_map(|flags| {
+        data.into_iter().flat_map(move |data| {
+            [v4(), v6()].map(|frame| ("flags", frame.flags(flags).payload(data), Is::Tcp))
+        })
+    }));
+}
+
+/// X5: ports at the edges of what is selected.
+#[tag(root)]
+#[test]
+fn only_selected_ports_are_tracked() {
+    let mut bench = Bench::new();
+    for port in [0, 442, 443, 444, 7_999, 8_000, 8_050, 8_100, 8_101, u16::MAX] {
+        bench.see("a port", &v4().ports(443, port).build());
+    }
+    assert_eq!((bench.sensor.totals().tracked, bench.sensor.totals().other_port), (4, 6));
+    bench.finish();
+}
+
+/// X5: 24,000 frames damaged at random: in a byte of the headers, by cutting, by padding.
+#[tag(root)]
+#[test]
+fn damaged_frames_are_judged_as_the_reference_judges_them() {
+    let whole = [
+        v4().payload(&[7; 30]),
+        v4().ip_options(&[1; 8]).tcp_options(&[1; 4]).vlan(ethertype::VLAN, 1),
+        v4().ports(1, 8_080).flags(flag::SYN).pad_to(60),
+        v6().payload(&[7; 30]).vlan(ethertype::QINQ, 1).vlan(ethertype::VLAN, 2),
+        v6().ext(Ext::HopByHop(0)).ext(Ext::Fragment(0, false)).ext(Ext::Auth(4)),
+        v6().ext(Ext::Destination(1)).ext(Ext::Mobility(0)).ext(Ext::Routing(2)).payload(&[1; 9]),
+    ];
+    let whole = whole.map(|frame| frame.build());
+    let mut random = 0x1b5_u64;
+    let mut below = |limit: usize| {
+        random = random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695);
+        (random >> 33) as usize % limit
+    };
+    let mut bench = Bench::new();
+    let mut seen = [0_u32; 5];
+    for number in 0..24_000 {
+        let mut frame = whole[number % whole.len()].clone();
+        for _ in 0..=below(3) {
+            let at = 12 + below(frame.len().min(110) - 12);
+            frame[at] = match below(3) {
+                0 => frame[at] ^ 1 << below(8),
+                1 => [0, 4, 6, 17, 43, 44, 51, 59, 60, 135, 255][below(11)],
+                _ => below(256) as u8,
+            };
+        }
+        if below(8) == 0 {
+            frame.truncate(14 + below(frame.len() - 13));
+        }
+        seen[Is::from(bench.see("damaged", &frame)) as usize] += 1;
+    }
+    bench.finish();
+    assert!(seen.iter().all(|&count| count > 100), "every class must be tried: {seen:?}");
+}
+
+/// X8: two CPUs see the first packets of the same sources at the same time. What both count
+/// must be there, whoever made the entry.
+#[tag(root)]
+#[test]
+fn no_count_is_lost_when_two_cpus_meet_a_new_source() {
+    const SOURCES: u32 = 5_000;
+    let sensor = Sensor::load(&PortSet::all(), 1 << 16);
+    let steps = [AtomicU32::new(0), AtomicU32::new(0)];
+    let run = |cpu: usize| {
+        let mut only = CpuSet::new();
+        only.set(cpu);
+        sched_setaffinity(None, &only).expect("the test may choose its CPU");
+        for number in 0..SOURCES {
+            // In step with the other CPU, so that each source is new to both.
+            steps[cpu].store(number + 1, Ordering::Release);
+            while steps[1 - cpu].load(Ordering::Acquire) <= number {
+                std::thread::yield_now();
+            }
+            let src = Ipv4Addr::from(0x0a00_0000 + number);
+            sensor.see(&Frame::v4(src, [10, 77, 0, 1]).flags(flag::SYN).build());
+        }
+    };
+    std::thread::scope(|scope| {
+        scope.spawn(|| run(0));
+        scope.spawn(|| run(1));
+    });
+    let totals = sensor.totals();
+    assert_eq!((totals.tracked, totals.insert_failed), (2 * u64::from(SOURCES), 0));
+    let sources = sensor.sources();
+    assert_eq!(sources.len() as u32, SOURCES);
+    assert!(sources.values().all(|source| (source.packets, source.syn) == (2, 2)));
+    assert_eq!(totals.inserted, u64::from(SOURCES));
+}

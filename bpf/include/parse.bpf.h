@@ -5,7 +5,8 @@
  * says which class the frame belongs to when it can go no further.
  *
  * It promises to read inside the frame only, to terminate, and to call a frame TCP only
- * when every length on the way agreed. It never writes to the packet and touches no map.
+ * when every length on the way agreed. Of a frame in several buffers it reads the first: a
+ * header behind it counts as cut short. It never writes to the packet and touches no map.
  *
  * The cursor is an offset, not a pointer: subtracting packet pointers asks for
  * CAP_PERFMON, which the loader then does without.
