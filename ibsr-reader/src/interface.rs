@@ -139,6 +139,12 @@ impl Attachment {
         })
     }
 
+    /// Whether nothing was attached when last looked.
+    #[must_use]
+    pub const fn is_detached(&self) -> bool {
+        self.detached_since_boot_ns.is_some()
+    }
+
     /// The last moment at which the program was seen attached.
     #[must_use]
     pub const fn last_attached_boot_ns(&self) -> Option<u64> {

@@ -5,6 +5,8 @@
 mod batch;
 mod cli;
 mod clock;
+mod epoch;
+mod header;
 mod interface;
 mod notify;
 mod pinned;

@@ -4,21 +4,21 @@
 //!
 //! Decides what is swept when; how rows become files is the spool's business.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use anyhow::{Context as _, Result, bail};
-use ibsr_proto::abi::{Evidence, Meta, XdpMode};
 use ibsr_proto::pins::Scope;
-use ibsr_proto::ports::PortSet;
-use ibsr_proto::snapshot::{Gap, GapReason, Header, SCHEMA, Sweep};
+use ibsr_proto::snapshot::Sweep;
 use tracing::{debug, error, info, warn};
 
 use crate::batch::Walker;
 use crate::clock::{Moment, boot_ns};
-use crate::interface::{Attachment, Change, Place, is_attached, is_link_pinned};
+use crate::epoch::{Ended, Epoch};
+use crate::header::header;
+use crate::interface::Change;
 use crate::pinned::{Identity, PinError, Pinned};
 use crate::spool::{Limits, Spool};
-use crate::sweep::{self, Plan, Reading, Surroundings};
+use crate::sweep::{self, Plan};
 use crate::throttle::Throttle;
 
 /// What the command line asked for, checked.
@@ -44,31 +44,6 @@ pub struct Settings {
     pub net_dir: Option<PathBuf>,
 }
 
-/// What is kept while one set of pins is read.
-#[derive(Debug)]
-struct Epoch {
-    pinned: Pinned,
-    place: Place,
-    attachment: Attachment,
-    /// Start of the last sweep that reached the spool.
-    swept_boot_ns: Option<u64>,
-    /// The same of the last full one.
-    full_boot_ns: u64,
-    /// `received` of the last sweep.
-    received: u64,
-    /// Name of the interface when it was last in sight.
-    ifname: String,
-    /// Its pins are gone: what is swept now is the end of it.
-    is_replaced: bool,
-}
-
-/// The last moment at which an epoch that ended was seen attached.
-#[derive(Debug, Clone, Copy)]
-struct Ended {
-    last_attached_boot_ns: u64,
-    reason: GapReason,
-}
-
 /// One scope and its spool.
 #[derive(Debug)]
 pub struct Reader {
@@ -77,6 +52,7 @@ pub struct Reader {
     spool: Spool,
     walker: Walker,
     epoch: Option<Epoch>,
+    /// The epoch before, until the first sweep of the next one tells what lies between.
     ended: Option<Ended>,
     is_waiting: bool,
     law: Throttle,
@@ -116,11 +92,14 @@ impl Reader {
         } else if self.epoch.is_none() {
             self.wait_for_pins()?;
         }
-        let status = self.sweep_or_complain();
+        let status = self.sweep_or_complain().map(|sweep| status_of(&sweep));
         if let Err(error) = self.spool.maintain(boot_ns()) {
             self.complain(&error);
         }
-        Ok(status)
+        Ok(status.unwrap_or_else(|| match self.epoch {
+            Some(_) => "the last sweep failed".to_owned(),
+            None => format!("waiting for `{}`", self.pins.display()),
+        }))
     }
 
     /// The single sweep of `once`, sealed.
@@ -185,23 +164,17 @@ impl Reader {
         Ok(())
     }
 
+    /// A last sweep, of everything, because nobody will read these maps again; then seals.
     fn close_epoch(&mut self, is_gone: bool) {
-        // Everything there is: nobody will read these maps again.
-        if let Some(epoch) = &mut self.epoch {
-            epoch.is_replaced = true;
-        }
-        self.sweep_or_complain();
-        self.write_open_gap();
+        let Some(epoch) = &mut self.epoch else { return };
+        let ended = epoch.end(is_gone);
+        info!(epoch = %epoch.pinned.meta.epoch_text(), "epoch ended");
+        let last = self.sweep_or_complain();
+        self.ended = Some(ended.after(last.as_ref()));
+        self.epoch = None;
         if let Err(error) = self.spool.seal() {
             self.complain(&error);
         }
-        let Some(epoch) = self.epoch.take() else { return };
-        let reason = if is_gone { GapReason::Detached } else { GapReason::Epoch };
-        info!(epoch = %epoch.pinned.meta.epoch_text(), "epoch ended");
-        self.ended = epoch
-            .attachment
-            .last_attached_boot_ns()
-            .map(|last_attached_boot_ns| Ended { last_attached_boot_ns, reason });
     }
 
     fn wait_for_pins(&mut self) -> Result<()> {
@@ -230,41 +203,26 @@ impl Reader {
         let meta = &pinned.meta;
         self.is_waiting = false;
         self.spool.set_header(header(&self.settings, meta));
-        if let Some(gap) = self.ended.take().and_then(|ended| uncovered(ended, meta)) {
-            self.spool.gap(gap);
-        }
         info!(
             scope = %self.settings.scope,
             epoch = %meta.epoch_text(),
             program = %meta.program_sha256_text(),
             "reading"
         );
-        self.epoch = Some(Epoch {
-            place: Place::new(meta, self.settings.net_dir.as_deref()),
-            attachment: Attachment::default(),
-            swept_boot_ns: None,
-            full_boot_ns: 0,
-            received: 0,
-            ifname: meta.ifname(),
-            is_replaced: false,
-            pinned,
-        });
+        self.epoch = Some(Epoch::new(pinned, self.settings.net_dir.as_deref()));
     }
 
-    /// The status line of the service.
-    fn sweep_or_complain(&mut self) -> String {
-        if self.epoch.is_none() {
-            return format!("waiting for `{}`", self.pins.display());
-        }
+    /// `None` when nothing is open, or when it failed, which is said.
+    fn sweep_or_complain(&mut self) -> Option<Sweep> {
+        self.epoch.as_ref()?;
         match self.sweep() {
             Ok(sweep) => {
                 self.trouble.reset();
-                let Sweep { seq, rows, entries, max_entries, .. } = sweep;
-                format!("sweep {seq}: {rows} rows, {entries} of {max_entries} entries")
+                Some(sweep)
             }
             Err(error) => {
                 self.complain(&*error);
-                format!("last sweep failed: {error:#}")
+                None
             }
         }
     }
@@ -274,9 +232,9 @@ impl Reader {
     fn sweep(&mut self) -> Result<Sweep> {
         let Some(epoch) = &mut self.epoch else { bail!("nothing is open") };
         let at = Moment::now();
-        let is_full = self.spool.needs_full() || epoch.is_full_due(at, self.settings.full_every_ns);
         let seq = self.spool.next_seq(&epoch.pinned.meta.boot_id_text(), at.boot_ns);
-        let since_boot_ns = if is_full { None } else { epoch.swept_boot_ns };
+        let since_boot_ns =
+            epoch.since(at, self.settings.full_every_ns).filter(|_| !self.spool.needs_full());
         let plan = Plan { seq, since_boot_ns, at };
         self.spool.begin_sweep(seq);
         let spool = &mut self.spool;
@@ -292,6 +250,10 @@ impl Reader {
         let (sweep, broken) = reading.close(&plan, around);
         self.spool.end_sweep(&sweep)?;
         let change = epoch.note(&sweep);
+        if let Some(gap) = self.ended.take().and_then(|ended| ended.gap(&epoch.pinned.meta, &sweep))
+        {
+            self.spool.gap(gap);
+        }
         self.report(change);
         if let Some(broken) = broken
             && let Some(unsaid) = self.law.say(at.boot_ns)
@@ -331,80 +293,15 @@ impl Reader {
     }
 }
 
-impl Epoch {
-    fn is_full_due(&self, at: Moment, full_every_ns: u64) -> bool {
-        self.is_replaced
-            || self.swept_boot_ns.is_none()
-            || at.boot_ns.saturating_sub(self.full_boot_ns) >= full_every_ns
-    }
-
-    fn look_around(&mut self, pins: &Path, reading: &Reading) -> Surroundings {
-        let seen = self.place.look();
-        if let Some(seen) = &seen
-            && seen.name != self.ifname
-        {
-            info!(from = self.ifname, to = seen.name, "interface renamed: still counting");
-            self.ifname.clone_from(&seen.name);
-        }
-        // The first sweep has nothing to compare with.
-        let has_advanced = self.swept_boot_ns.is_some() && reading.after.received > self.received;
-        let is_in_sight = seen.is_some() || !self.place.is_some();
-        let attached =
-            !self.is_replaced && is_attached(is_link_pinned(pins), is_in_sight, has_advanced);
-        Surroundings { attached, rx_packets: seen.and_then(|seen| seen.rx_packets) }
-    }
-
-    /// Takes note of a sweep that reached the spool.
-    fn note(&mut self, sweep: &Sweep) -> Change {
-        self.swept_boot_ns = Some(sweep.at_boot_ns);
-        if sweep.since_boot_ns == 0 {
-            self.full_boot_ns = sweep.at_boot_ns;
-        }
-        self.received = sweep.totals.received;
-        if self.is_replaced {
-            return Change::None;
-        }
-        self.attachment.observe(sweep.attached, sweep.at_boot_ns)
-    }
-}
-
-/// The time between the end of one epoch and the start of the next, if any.
-fn uncovered(ended: Ended, next: &Meta) -> Option<Gap> {
-    let Ended { last_attached_boot_ns: from_boot_ns, reason } = ended;
-    let to_boot_ns = next.attached_boot_ns;
-    (to_boot_ns > from_boot_ns).then_some(Gap { from_boot_ns, to_boot_ns, reason, segment: None })
+/// For the service manager's status line.
+fn status_of(sweep: &Sweep) -> String {
+    let Sweep { seq, rows, entries, max_entries, .. } = sweep;
+    format!("sweep {seq}: {rows} rows, {entries} of {max_entries} entries")
 }
 
 fn attach_hint(scope: &Scope) -> String {
     match scope.ifname() {
         Some(ifname) => format!("ibsr-loader attach xdp {ifname}"),
         None => "ibsr-loader attach cgroup PATH".to_owned(),
-    }
-}
-
-/// First line of every segment of these pins.
-fn header(settings: &Settings, meta: &Meta) -> Header {
-    let ports = PortSet::from_bitmap(meta.dst_ports);
-    let ranges = if ports.is_all() { Vec::new() } else { ports.ranges() };
-    let (single, wide): (Vec<_>, Vec<_>) =
-        ranges.into_iter().partition(|(first, last)| first == last);
-    let word = |word: Option<&'static str>| word.unwrap_or_default().to_owned();
-    Header {
-        schema: SCHEMA.to_owned(),
-        tool: concat!("ibsr-reader ", env!("CARGO_PKG_VERSION")).to_owned(),
-        host: settings.host.clone(),
-        boot_id: meta.boot_id_text(),
-        scope: settings.scope.to_string(),
-        ifname: meta.ifname(),
-        ifindex: meta.ifindex,
-        epoch: meta.epoch_text(),
-        attached_boot_ns: meta.attached_boot_ns,
-        program_sha256: meta.program_sha256_text(),
-        evidence: word(Evidence::from_abi(meta.evidence).map(Evidence::as_str)),
-        xdp_mode: word(XdpMode::from_abi(meta.xdp_mode).map(XdpMode::as_str)),
-        period_ms: settings.period_ns / 1_000_000,
-        max_sources: meta.max_sources,
-        dst_ports: single.into_iter().map(|(port, _)| port).collect(),
-        dst_port_ranges: wide,
     }
 }
