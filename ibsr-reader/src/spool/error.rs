@@ -48,6 +48,14 @@ pub enum SpoolError {
     NoHeader,
 }
 
+impl SpoolError {
+    /// Whether the kernel may have thrown away what was written: the file may read well now
+    /// and not be on the disk, so it must never be sealed.
+    pub(super) fn is_doubtful(&self) -> bool {
+        matches!(self, Self::Io { verb: "sync" | "close", .. })
+    }
+}
+
 /// What is wrong with a directory. Reads on after its path.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]

@@ -12,8 +12,8 @@ pub(super) struct Stored {
     pub(super) name: SegmentName,
     pub(super) bytes: u64,
     pub(super) modified_unix_ms: u64,
-    /// In the bucket, as the ledger says.
-    pub(super) is_uploaded: bool,
+    /// When the ledger says it came into the bucket; `None`: it did not.
+    pub(super) uploaded_unix_ms: Option<u64>,
     /// Merging its sweeps could make it smaller.
     pub(super) is_mergeable: bool,
     /// The newest of this boot: the numbering goes on from it, so it goes last.
@@ -43,12 +43,13 @@ pub(super) enum Action {
 /// [`Action::Merge`], which is always the last, there may be more to do.
 pub(super) fn plan(mut stored: Vec<Stored>, bounds: Bounds, now_unix_ms: u64) -> Vec<Action> {
     // A wall clock that was set back makes files look new, never old.
-    let age = |it: &Stored| now_unix_ms.saturating_sub(it.modified_unix_ms);
+    let age = |since_unix_ms: u64| now_unix_ms.saturating_sub(since_unix_ms);
     stored.sort_by_key(|it| (it.is_newest, it.modified_unix_ms, it.name.clone()));
     let mut steps = Vec::new();
     stored.retain(|it| {
-        let is_done = it.is_uploaded && !it.is_newest && age(it) > bounds.keep_uploaded_ms;
-        let is_out = is_done || age(it) > bounds.age_ms;
+        let is_kept_long = it.uploaded_unix_ms.is_some_and(|at| age(at) > bounds.keep_uploaded_ms);
+        let is_done = is_kept_long && !it.is_newest;
+        let is_out = is_done || age(it.modified_unix_ms) > bounds.age_ms;
         if is_out {
             steps.push(leave(it));
         }
@@ -56,7 +57,7 @@ pub(super) fn plan(mut stored: Vec<Stored>, bounds: Bounds, now_unix_ms: u64) ->
     });
     let mut bytes: u64 = stored.iter().map(|it| it.bytes).sum();
     stored.retain(|it| {
-        let is_out = bytes > bounds.bytes && it.is_uploaded && !it.is_newest;
+        let is_out = bytes > bounds.bytes && it.uploaded_unix_ms.is_some() && !it.is_newest;
         if is_out {
             bytes -= it.bytes;
             steps.push(leave(it));
@@ -81,7 +82,10 @@ pub(super) fn plan(mut stored: Vec<Stored>, bounds: Bounds, now_unix_ms: u64) ->
 }
 
 fn leave(it: &Stored) -> Action {
-    if it.is_uploaded { Action::Remove(it.name.clone()) } else { Action::Drop(it.name.clone()) }
+    match it.uploaded_unix_ms {
+        Some(_) => Action::Remove(it.name.clone()),
+        None => Action::Drop(it.name.clone()),
+    }
 }
 
 #[cfg(test)]
@@ -103,7 +107,7 @@ mod tests {
             name,
             bytes: 10,
             modified_unix_ms: first_seq,
-            is_uploaded: false,
+            uploaded_unix_ms: None,
             is_mergeable: false,
             is_newest: false,
         }
@@ -137,7 +141,7 @@ mod tests {
     #[test]
     fn uploaded_goes_before_merging_before_dropping() {
         let mut all = four();
-        all[1].is_uploaded = true;
+        all[1].uploaded_unix_ms = Some(1);
         all[2].is_mergeable = true;
         assert_eq!(shown(&plan(all.clone(), bounds(39), NOW)), [('r', 3)]);
         assert_eq!(shown(&plan(all.clone(), bounds(29), NOW)), [('r', 3), ('m', 2)]);
@@ -148,7 +152,7 @@ mod tests {
     #[test]
     fn no_more_leaves_than_must() {
         let mut all = four();
-        all.iter_mut().for_each(|it| it.is_uploaded = true);
+        all.iter_mut().for_each(|it| it.uploaded_unix_ms = Some(1));
         assert_eq!(shown(&plan(all, bounds(20), NOW)), [('r', 1), ('r', 2)]);
     }
 
@@ -156,12 +160,22 @@ mod tests {
     #[test]
     fn the_newest_stays_though_uploaded_and_is_dropped_last() {
         let mut all = four();
-        all.iter_mut().for_each(|it| it.is_uploaded = true);
+        all.iter_mut().for_each(|it| it.uploaded_unix_ms = Some(1));
         let short = Bounds { keep_uploaded_ms: 10, ..bounds(1_000) };
         assert_eq!(shown(&plan(all.clone(), short, NOW)), [('r', 1), ('r', 2), ('r', 3)]);
-        all[0].is_uploaded = false;
+        all[0].uploaded_unix_ms = None;
         all[0].modified_unix_ms = 0;
         assert_eq!(shown(&plan(all, bounds(0), NOW)), [('r', 1), ('r', 2), ('r', 3), ('d', 4)]);
+    }
+
+    /// The time counts from the upload, not from the seal.
+    #[test]
+    fn an_uploaded_segment_is_kept_for_its_time() {
+        let mut all = four();
+        all[2].uploaded_unix_ms = Some(NOW - 10);
+        all[3].uploaded_unix_ms = Some(NOW - 11);
+        let keep = Bounds { keep_uploaded_ms: 10, ..bounds(1_000) };
+        assert_eq!(shown(&plan(all, keep, NOW)), [('r', 1)]);
     }
 
     #[test]

@@ -48,7 +48,12 @@ fn recover_part(dir: &Dir, entry: &Entry, name: SegmentName) -> Result<(), Spool
     let is_taken = !dir.list(|other| other == name.to_string())?.is_empty();
     match found {
         Some(found) if !is_taken => {
-            seal(dir, Part::resume(name, file, found.whole.clone()), &found)
+            let part = Part::resume(name, file, found.whole.clone());
+            let sealed = seal(dir, part, &found);
+            if sealed.as_ref().is_err_and(SpoolError::is_doubtful) {
+                set_aside(dir, &entry.name)?;
+            }
+            sealed
         }
         _ => {
             tracing::warn!(path = %path.display(), "segment without a whole sweep set aside");

@@ -138,7 +138,7 @@ impl Retention {
             name,
             bytes: entry.bytes,
             modified_unix_ms: unix_ms(entry.modified),
-            is_uploaded: false,
+            uploaded_unix_ms: None,
             is_mergeable,
             is_newest: false,
         }

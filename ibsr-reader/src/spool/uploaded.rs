@@ -27,8 +27,10 @@ pub(super) fn mark_uploaded(path: &Path, scope: &str, stored: &mut [Stored]) -> 
         let uploaded = ledger::entries(text)
             .filter(|entry| entry.event == Event::Uploaded && entry.scope == scope);
         for entry in uploaded {
-            if let Some(it) = places.get(&entry.name).and_then(|place| stored.get_mut(*place)) {
-                it.is_uploaded |= it.bytes == entry.bytes;
+            if let Some(it) = places.get(&entry.name).and_then(|place| stored.get_mut(*place))
+                && it.bytes == entry.bytes
+            {
+                it.uploaded_unix_ms = Some(entry.unix_ms);
             }
         }
     }
