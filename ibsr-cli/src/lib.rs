@@ -10,8 +10,10 @@ mod finish;
 mod generate;
 mod logging;
 mod quantity;
+mod table;
 
 pub use finish::{Answer, finish};
 pub use generate::{Shell, completions, man_pages};
 pub use logging::{LogArgs, LogFormat};
 pub use quantity::{QuantityError, format_bytes, parse_duration, parse_size};
+pub use table::table;

@@ -5,6 +5,7 @@ use std::net::IpAddr;
 
 use anyhow::{Context as _, Result, bail, ensure};
 use comfy_table::Table;
+use ibsr_cli::table;
 use serde_json::Value;
 
 use crate::capture::{Sent, Truth};
@@ -12,17 +13,8 @@ use crate::world::CLIENTS;
 
 /// A table for people when every number is equal; an error that names the first that is not.
 pub fn compare(truth: &Truth, report: &Value) -> Result<Table> {
-    let mut table = Table::new();
-    table.load_style(comfy_table::presets::UTF8_HORIZONTAL_ONLY);
-    table.set_header([
-        "client",
-        "source",
-        "SYN",
-        "handshakes",
-        "packets",
-        "bytes",
-        "sent = reported",
-    ]);
+    let names = ["client", "source", "SYN", "handshakes", "packets", "bytes", "sent = reported"];
+    let mut table = table(&names, &[2, 3, 4, 5]);
     for client in &CLIENTS {
         let address: IpAddr = client.address.parse().context("a client's address")?;
         let sent = truth.get(&address).with_context(|| format!("{} sent nothing", client.name))?;
@@ -48,7 +40,7 @@ pub fn compare(truth: &Truth, report: &Value) -> Result<Table> {
 }
 
 fn source_rows(report: &Value) -> Result<&Vec<Value>> {
-    report["sources"].as_array().context("the report has no `sources`")
+    report["sources"]["top"].as_array().context("the report has no `sources.top`")
 }
 
 fn reported(report: &Value, address: &str) -> Result<Sent> {
