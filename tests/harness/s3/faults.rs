@@ -259,6 +259,10 @@ impl Script {
         self.pages().stored.clone()
     }
 
+    pub(super) fn stored_count(&self) -> usize {
+        self.pages().stored.len()
+    }
+
     pub(super) fn note_stored(&self, key: String) {
         self.pages().stored.push(key);
     }

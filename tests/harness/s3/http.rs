@@ -50,7 +50,7 @@ async fn exchange(
     socket: &OwnedFd,
 ) -> Result<HttpResponse, HttpError> {
     match script.take(request.method(), request.uri()) {
-        None => service.call(request.map(Body::from)).await,
+        None => carry_out(service, request).await,
         Some(Fault::Delay(time)) => {
             tokio::time::sleep(time).await;
             service.call(request.map(Body::from)).await
@@ -77,6 +77,17 @@ async fn exchange(
             service.call(request.map(Body::from)).await
         }
     }
+}
+
+/// A request that has arrived is carried out even if its sender is gone by then, as the real
+/// service does; dropped halfway, `s3s-fs` would leave an object without its metadata.
+async fn carry_out(
+    service: &S3Service,
+    request: Request<Incoming>,
+) -> Result<HttpResponse, HttpError> {
+    let service = service.clone();
+    let work = async move { service.call(request.map(Body::from)).await };
+    tokio::spawn(work).await.expect("the service does not panic")
 }
 
 fn hang_up() -> HttpError {

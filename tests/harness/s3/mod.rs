@@ -67,7 +67,7 @@ impl Server {
     /// A server with an empty bucket [`BUCKET`] in a directory of its own.
     #[must_use]
     pub fn start() -> Self {
-        let own_dir = TempDir::new().expect("a temporary directory");
+        let own_dir = scratch_dir();
         let settings = Settings {
             dir: own_dir.path().to_owned(),
             listen: SocketAddr::from(([127, 0, 0, 1], 0)),
@@ -134,6 +134,12 @@ impl Server {
         self.script.stored()
     }
 
+    /// How often an object was stored.
+    #[must_use]
+    pub fn stored_count(&self) -> usize {
+        self.script.stored_count()
+    }
+
     /// What the bucket holds: key to bytes, read from the store without asking the server.
     #[must_use]
     pub fn objects(&self) -> BTreeMap<String, Vec<u8>> {
@@ -166,6 +172,12 @@ impl Server {
     pub fn put(&self, key: &str, bytes: &[u8]) {
         let put = self.client().put_object().bucket(&self.settings.bucket).key(key);
         runtime().block_on(put.body(bytes.to_vec().into()).send()).expect("the object is stored");
+    }
+
+    /// Takes an object away behind the exporter's back.
+    pub fn delete(&self, key: &str) {
+        let delete = self.client().delete_object().bucket(&self.settings.bucket).key(key);
+        runtime().block_on(delete.send()).expect("the object is deleted");
     }
 
     /// A client that this server trusts and that does not retry.
@@ -224,6 +236,14 @@ pub fn client(endpoint: &str, access_key: &str, secret_key: &str) -> aws_sdk_s3:
 #[must_use]
 pub fn runtime() -> tokio::runtime::Runtime {
     tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime")
+}
+
+/// A directory in memory where there is one: thousands of small synchronous writes would
+/// measure the disk.
+#[must_use]
+pub fn scratch_dir() -> TempDir {
+    let made = TempDir::new_in("/dev/shm").or_else(|_| TempDir::new());
+    made.expect("a temporary directory")
 }
 
 fn read_below(root: &Path, dir: &Path, objects: &mut BTreeMap<String, Vec<u8>>) {

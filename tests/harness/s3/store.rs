@@ -74,6 +74,12 @@ impl Store {
         let is_there = self.dir.join(bucket).is_dir();
         is_there.then_some(()).ok_or_else(|| s3_error!(NoSuchBucket))
     }
+
+    /// `s3s-fs` would say that access is denied.
+    fn check_upload(&self, id: &str) -> S3Result<()> {
+        let is_there = self.dir.join(format!(".upload-{id}.json")).is_file();
+        is_there.then_some(()).ok_or_else(|| s3_error!(NoSuchUpload))
+    }
 }
 
 #[async_trait]
@@ -109,6 +115,7 @@ impl S3 for Store {
         &self,
         mut req: S3Request<UploadPartInput>,
     ) -> S3Result<S3Response<UploadPartOutput>> {
+        self.check_upload(&req.input.upload_id)?;
         let bytes = collect(req.input.body.take()).await?;
         let input = &req.input;
         let claimed = Checksum {
@@ -138,6 +145,7 @@ impl S3 for Store {
         }
         let key = req.input.key.clone();
         let _one = self.storing.lock().await;
+        self.check_upload(&req.input.upload_id)?;
         let response = self.files.complete_multipart_upload(req).await?;
         self.script.note_stored(key);
         Ok(response)
@@ -155,6 +163,7 @@ impl S3 for Store {
         &self,
         req: S3Request<AbortMultipartUploadInput>,
     ) -> S3Result<S3Response<AbortMultipartUploadOutput>> {
+        self.check_upload(&req.input.upload_id)?;
         self.files.abort_multipart_upload(req).await
     }
 
