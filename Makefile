@@ -4,7 +4,7 @@ SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help demo test check bench install release deps deps-demo deps-test
+.PHONY: help demo test check bench bench-xdp install release deps deps-demo deps-test
 
 PREFIX ?= /usr/local
 DESTDIR ?=
@@ -32,8 +32,11 @@ test: deps-test check ## everything CI runs, after installing what is missing
 check: ## the same without installing anything: before each commit
 	@cargo xtask check
 
-bench: deps-test ## every benchmark that there is
-	@cargo bench --locked --workspace
+bench: bench-xdp ## every benchmark; JSON=FILE also writes the numbers
+
+bench-xdp: deps-demo ## what the sensor adds to a packet; needs root
+	@cargo build --quiet --locked --workspace --bins
+	@$(ROOT) $(if $(JSON),env JSON="$(JSON)") $(TARGET)/debug/bench-xdp
 
 release: deps ## optimised programs in target/release
 	@cargo build --locked --release --workspace --bins
