@@ -98,14 +98,16 @@ struct Segment {
 /// What is sealed in the machine's spool, in order. A file that is not sealed fails.
 fn segments(machine: &Machine) -> Vec<Segment> {
     let spool = machine.path("var/lib/ibsr/spool/xdp-sensor0");
-    let mut segments: Vec<Segment> = files(&spool, ".jsonl").iter().map(|path| read(path)).collect();
+    let mut segments: Vec<Segment> =
+        files(&spool, ".jsonl").iter().map(|path| read(path)).collect();
     segments.sort_by_key(|segment| segment.sweeps[0].at_boot_ns);
     segments
 }
 
 fn read(path: &Path) -> Segment {
     let text = fs::read(path).expect("readable");
-    let (mut header, mut sweeps, mut sources, mut is_sealed) = (None, Vec::new(), Vec::new(), false);
+    let (mut header, mut sweeps, mut sources, mut is_sealed) =
+        (None, Vec::new(), Vec::new(), false);
     for line in text.split(|&byte| byte == b'\n').filter(|line| !line.is_empty()) {
         match Row::from_line(line).unwrap_or_else(|error| panic!("{path:?}: {error}")) {
             Row::Header(row) => header = Some(*row),

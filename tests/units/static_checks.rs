@@ -46,7 +46,12 @@ fn systemd_understands_every_installed_unit() {
     let dir = tempfile::tempdir().expect("a directory");
     install(Path::new(""), dir.path());
     let units = dir.path().join("lib/systemd/system");
-    let names = ["ibsr-loader@lo.service", "ibsr-reader@lo.service", "ibsr-export.service", "ibsr-export.timer"];
+    let names = [
+        "ibsr-loader@lo.service",
+        "ibsr-reader@lo.service",
+        "ibsr-export.service",
+        "ibsr-export.timer",
+    ];
     let said = say(Command::new("systemd-analyze")
         .args(["verify", "--recursive-errors=no", "--man=no"])
         .args(names.map(|name| units.join(name)))
