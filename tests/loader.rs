@@ -1,2 +1,26 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! The loader's life: attach, again, upgrade, detach, and every fault of it.
+//! The loader's life: attach, again, upgrade, detach, and every fault of it. The real program
+//! on the real kernel, one veth pair and one pin root for each test.
+
+#[path = "loader/altered.rs"]
+mod altered;
+#[path = "loader/boot.rs"]
+mod boot;
+#[path = "loader/crash.rs"]
+mod crash;
+#[path = "loader/foreign.rs"]
+mod foreign;
+#[path = "loader/interface.rs"]
+mod interface;
+#[path = "loader/life.rs"]
+mod life;
+#[path = "loader/pins.rs"]
+mod pins;
+#[path = "loader/rights.rs"]
+mod rights;
+#[path = "loader/traffic.rs"]
+mod traffic;
+#[path = "loader/upgrade.rs"]
+mod upgrade;
+#[path = "loader/world.rs"]
+mod world;

@@ -5,6 +5,8 @@
 
 use std::io;
 use std::os::fd::AsFd as _;
+use std::thread::sleep;
+use std::time::{Duration, Instant};
 
 use anyhow::Result;
 use ibsr_cli::Answer;
@@ -15,17 +17,21 @@ use rustix::fs::Gid;
 use tracing::{debug, info, warn};
 
 use crate::cli::XdpArgs;
+use crate::detach;
 use crate::hint::with_hint;
 use crate::installed::{self, Installed};
 use crate::kernel;
 use crate::meta::{self, Epoch, Target};
 use crate::netdev::{self, Occupant};
 use crate::object::{self, Loaded, Settings, Storage};
-use crate::pindir::{self, PinRoot, Stage};
+use crate::pindir::{PinRoot, Stage};
 use crate::plan::{Course, Wanted, choose};
 use crate::preflight;
 use crate::privilege;
 use crate::upgrade;
+
+/// How long the kernel may take to release the program of a loader that was killed.
+const RELEASE: Duration = Duration::from_secs(1);
 
 /// One attach, from what was asked to what was found out.
 #[derive(Debug)]
@@ -125,24 +131,36 @@ impl Attach {
         if self.dry_run {
             return self.tell_plan(&format!("remove `{}`, then attach", found.dir.display()));
         }
-        pindir::remove(&found.dir)?;
+        detach::take_off(found)?;
         self.attach_new(root)
     }
 
     /// Refuses to share an interface, even with another scope of ours.
     fn check_free(&self, root: &PinRoot) -> Result<()> {
-        // Looked at again: a scope of ours may have been removed since the start.
-        let now = kernel::query_xdp(self.target.ifindex)?;
-        let is_there =
-            |one: &&Occupant| [now.native_id, now.generic_id, now.offload_id].contains(&one.id);
-        let Some(occupant) = self.occupants.iter().find(is_there) else { return Ok(()) };
-        Err(match installed::scope_of(root.path(), occupant.id) {
-            None => self.occupied(occupant),
-            Some(scope) => with_hint(
-                anyhow::anyhow!("`{}` is already observed, by scope `{scope}`", self.target.ifname),
-                format!("`ibsr-loader detach {scope}` first, or keep it"),
-            ),
-        })
+        let start = Instant::now();
+        loop {
+            let now = kernel::query_xdp(self.target.ifindex)?;
+            let on_it = [now.native_id, now.generic_id, now.offload_id];
+            let Some(id) = on_it.into_iter().find(|&id| id != 0) else { return Ok(()) };
+            if let Some(scope) = installed::scope_of(root.path(), id) {
+                let observed = anyhow::anyhow!(
+                    "`{}` is already observed, by scope `{scope}`",
+                    self.target.ifname
+                );
+                return Err(with_hint(
+                    observed,
+                    format!("`ibsr-loader detach {scope}` first, or keep it"),
+                ));
+            }
+            // The names were asked for at the start, while the rights for that were there.
+            let known = self.occupants.iter().find(|occupant| occupant.id == id);
+            let is_foreign = known.is_some_and(|occupant| !occupant.may_be_ours());
+            if is_foreign || start.elapsed() > RELEASE {
+                let new = || Occupant { id, mode: "new", described: None };
+                return Err(self.occupied(&known.cloned().unwrap_or_else(new)));
+            }
+            sleep(RELEASE / 20);
+        }
     }
 
     fn occupied(&self, by: &dyn std::fmt::Display) -> anyhow::Error {

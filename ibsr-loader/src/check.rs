@@ -195,7 +195,7 @@ fn rights_and_kernel() -> Vec<Item> {
         Ok(()) => Item::fine("kernel", format!("{}, multi-buffer XDP", release())),
         Err(error) => Item::stops("kernel", &error),
     };
-    vec![Item::fine("rights", "CAP_BPF and CAP_NET_ADMIN"), kernel]
+    vec![Item::fine("rights", "CAP_BPF, CAP_NET_ADMIN and CAP_PERFMON"), kernel]
 }
 
 fn render(report: &Report) -> String {

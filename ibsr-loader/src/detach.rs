@@ -2,14 +2,16 @@
 //! `detach`: the link first, which detaches at once, then the rest. Idempotent, and never
 //! removes what is not ours.
 
+use std::os::fd::AsFd as _;
 use std::path::Path;
 
-use anyhow::Result;
+use anyhow::{Context as _, Result};
 use ibsr_cli::Answer;
-use ibsr_proto::pins::Scope;
+use ibsr_proto::pins::{LINK, Scope};
 use tracing::{info, warn};
 
-use crate::installed;
+use crate::installed::{self, Installed};
+use crate::kernel;
 use crate::out;
 use crate::pindir::{self, PinRoot};
 
@@ -53,11 +55,27 @@ fn detach(root: &PinRoot, scope: &Scope, dry_run: bool) -> Result<bool> {
             out::line(&format!("would detach {scope} and remove `{}`", found.dir.display()))?;
             continue;
         }
-        let foreign = pindir::remove(&found.dir)?;
+        let foreign = take_off(found)?;
         info!(%scope, path = %found.dir.display(), "detached");
         for name in foreign {
             warn!(path = %found.dir.join(name).display(), "not ours, left alone");
         }
     }
     Ok(published.is_some() || prepared.is_some())
+}
+
+/// Removes our pins and takes the program off; returns what is not ours.
+///
+/// The pin goes first: a loader that dies in between leaves no link that looks attached and
+/// is not. The program is off when this returns, so that an attach may follow at once.
+///
+/// # Errors
+/// When a pin cannot be removed.
+pub fn take_off(found: &Installed) -> Result<Vec<String>> {
+    let link = kernel::open_pin(&found.dir.join(LINK), false).ok();
+    let foreign = pindir::remove(&found.dir)?;
+    if let Some(link) = link {
+        kernel::detach_link(link.as_fd()).context("failed to take the program off")?;
+    }
+    Ok(foreign)
 }

@@ -216,24 +216,19 @@ impl Installed {
         if is_pinned_here(self) || prepared.is_some_and(is_pinned_here) {
             return Ok(());
         }
-        // The program's pin is gone; only CAP_SYS_ADMIN may ask for a program by number.
-        let prog = kernel::prog_by_id(link.prog_id)
-            .and_then(|fd| kernel::prog_info(fd.as_fd()))
-            .with_context(|| {
-                format!(
-                    "failed to see whose program {} is, which `{}` attaches",
-                    link.prog_id,
-                    path(LINK)
-                )
-            })?;
-        anyhow::ensure!(
-            is_sensor(&prog),
-            "`{}` attaches program {} `{}`, which is not ours: refused",
+        // No pin of ours holds that program. Only CAP_SYS_ADMIN may ask for one by its number.
+        let prog = kernel::prog_by_id(link.prog_id).and_then(|fd| kernel::prog_info(fd.as_fd()));
+        let name = match prog {
+            Ok(prog) if is_sensor(&prog) => return Ok(()),
+            Ok(prog) => format!("`{}`", prog.name),
+            Err(_) => "which only CAP_SYS_ADMIN may look at".to_owned(),
+        };
+        anyhow::bail!(
+            "`{}` attaches program {}, {name}, which is not ours: refused\nhint: `bpftool prog show id {}`",
             path(LINK),
-            prog.id,
-            prog.name
+            link.prog_id,
+            link.prog_id
         );
-        Ok(())
     }
 
     /// Pins under our names that are something else, with what they are.

@@ -135,6 +135,16 @@ pub fn update_link(link: BorrowedFd<'_>, prog: BorrowedFd<'_>) -> io::Result<()>
     .map(drop)
 }
 
+/// Takes the program off its hook now. Closing the last descriptor does so too, but later,
+/// from a work queue.
+///
+/// # Errors
+/// When the descriptor is not a link.
+pub fn detach_link(link: BorrowedFd<'_>) -> io::Result<()> {
+    // SAFETY: the descriptor is open.
+    check(unsafe { libbpf_sys::bpf_link_detach(link.as_raw_fd()) }).map(drop)
+}
+
 /// Pins any BPF object.
 ///
 /// # Errors

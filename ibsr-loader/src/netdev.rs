@@ -13,6 +13,7 @@ use ibsr_proto::abi::hex;
 use tracing::info;
 
 use crate::hint::{missing_interface, with_hint};
+use crate::installed::PROGRAM_NAME;
 use crate::kernel;
 
 /// How often `--wait` looks.
@@ -27,6 +28,14 @@ pub struct Occupant {
     pub mode: &'static str,
     /// Name and tag; `None` without CAP_SYS_ADMIN.
     pub described: Option<(String, String)>,
+}
+
+impl Occupant {
+    /// Whether it is a sensor by its name, or could not be asked.
+    #[must_use]
+    pub fn may_be_ours(&self) -> bool {
+        self.described.as_ref().is_none_or(|(name, _)| name == PROGRAM_NAME)
+    }
 }
 
 impl fmt::Display for Occupant {

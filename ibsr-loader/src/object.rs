@@ -18,7 +18,7 @@ use ibsr_prove::{Insn, Proof, XDP_OBSERVER, kernel_tags, prove};
 use libbpf_rs::skel::{OpenSkel as _, SkelBuilder as _};
 use libbpf_rs::{AsRawLibbpf as _, MapCore, MapFlags, OpenObject, ProgramInput};
 use rustix::rand::{GetRandomFlags, getrandom};
-use tracing::debug;
+use tracing::{debug, warn};
 use zerocopy::{FromBytes as _, IntoBytes as _};
 
 use crate::hint::{explain_bpf, with_hint};
@@ -238,13 +238,13 @@ impl Loaded<'_> {
     #[must_use]
     pub fn bind(&self, taken_over: Option<Evidence>) -> Evidence {
         let own: &[&str] = if taken_over.is_some() { &[PENDING] } else { &[SRC, TOTALS, PENDING] };
-        let frozen = own.iter().all(|pin| match kernel::freeze(self.map(pin)) {
-            Ok(()) => true,
-            Err(error) => {
-                tracing::warn!(map = pin, %error, "not frozen: user space with rights could write it");
-                false
+        let mut frozen = true;
+        for pin in own {
+            if let Err(error) = kernel::freeze(self.map(pin)) {
+                warn!(map = pin, %error, "not frozen: user space with rights could write it");
+                frozen = false;
             }
-        });
+        }
         let own = if frozen { Evidence::Frozen } else { Evidence::Plain };
         taken_over.map_or(own, |level| level.min(own))
     }

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! Which rights the loader has, keeps and gives away.
 //!
-//! It needs CAP_BPF and CAP_NET_ADMIN. CAP_PERFMON is kept when it is there: without it the
-//! verifier adds speculation barriers, which every packet pays for. Never CAP_SYS_ADMIN.
+//! It needs CAP_BPF and CAP_NET_ADMIN to load and attach, and CAP_PERFMON: without it the
+//! verifier refuses comparisons of packet pointers that compilers like to make, and adds
+//! speculation barriers, which every packet would pay for. Never CAP_SYS_ADMIN.
 
 use std::fs;
 
@@ -14,8 +15,8 @@ use tracing::{debug, warn};
 
 use crate::hint::with_hint;
 
-const REQUIRED: [Capability; 2] = [Capability::CAP_BPF, Capability::CAP_NET_ADMIN];
-const WANTED: Capability = Capability::CAP_PERFMON;
+const REQUIRED: [Capability; 3] =
+    [Capability::CAP_BPF, Capability::CAP_NET_ADMIN, Capability::CAP_PERFMON];
 
 /// Capabilities that are required and not effective, by name.
 ///
@@ -39,15 +40,7 @@ pub fn limit() -> Result<()> {
             "run as root, or with `AmbientCapabilities=CAP_BPF CAP_NET_ADMIN CAP_PERFMON` in a unit",
         ));
     }
-    let mut keep: CapsHashSet = REQUIRED.into_iter().collect();
-    if caps::has_cap(None, CapSet::Permitted, WANTED).unwrap_or(false) {
-        keep.insert(WANTED);
-    } else {
-        warn!(
-            "without CAP_PERFMON the kernel adds speculation barriers to the program: it works, each packet costs more"
-        );
-    }
-    set(&keep)
+    set(&REQUIRED.into_iter().collect())
 }
 
 /// Drops everything, after the last privileged step.
