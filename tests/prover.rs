@@ -10,7 +10,11 @@ use ibsr_proto::ports::PortSet;
 use ibsr_prove::{Insn, Kind, Policy, Proof, Refusal, XDP_OBSERVER, kernel_tags, prove};
 use ibsr_tests::prog::{Compiled, SENSOR, Sensor, compilers, insn};
 use libbpf_rs::ProgramHandle;
+use libbpf_rs::query::ProgInfoIter;
 use test_tag::tag;
+
+#[path = "prover/fuzz.rs"]
+mod fuzz;
 
 const EXIT: Insn = Insn { code: 0x95, dst: 0, src: 0, off: 0, imm: 0 };
 const NOTHING: Insn = Insn { code: 0x05, dst: 0, src: 0, off: 0, imm: 0 };
@@ -229,5 +233,21 @@ fn the_kernel_tag_of_the_loaded_sensor_is_among_the_proven_ones() {
         assert!(kernel_tags(&linked).contains(&tag), "{tag:02x?} {:02x?}", kernel_tags(&linked));
         let other = proof(&[&[NOTHING], &insns[..]].concat()).expect("it still passes");
         assert!(!kernel_tags(&other).contains(&tag), "another program has another tag");
+    }
+}
+
+/// The verifier gives up at a million instructions, and kernels differ in how many they need:
+/// a tenth of it here leaves room.
+#[tag(root)]
+#[test]
+fn the_verifier_needs_less_than_a_tenth_of_its_budget() {
+    const BUDGET: u32 = 1_000_000;
+    for clang in compilers() {
+        let sensor = Sensor::load_from(&Compiled::sensor(&clang), &PortSet::all(), 1024);
+        let program = sensor.object().progs_mut().next().expect("one program");
+        let id = ProgramHandle::try_from(&program).expect("the kernel describes it").id();
+        let info = ProgInfoIter::default().find(|info| info.id == id).expect("it is loaded");
+        let visited = info.verified_insns;
+        assert!((1_000..BUDGET / 10).contains(&visited), "{visited} with {}", clang.display());
     }
 }

@@ -133,17 +133,10 @@ impl Sensor {
     /// byte of it is changed.
     #[track_caller]
     pub fn see(&self, frame: &[u8]) {
-        self.see_times(frame, 1);
-    }
-
-    /// Like [`Self::see`], the same frame several times.
-    #[track_caller]
-    pub fn see_times(&self, frame: &[u8], times: u32) {
         let mut out = vec![0; frame.len()];
         let input = ProgramInput {
             data_in: Some(frame),
             data_out: Some(&mut out),
-            repeat: times,
             ..ProgramInput::default()
         };
         let program = self.0.progs_mut().next().expect("one program");
