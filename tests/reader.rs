@@ -1,11 +1,25 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! The reader on real pins: rights, restarts, epochs, churn, a million entries.
 
+#[path = "reader/clocks.rs"]
+mod clocks;
+#[path = "reader/epochs.rs"]
+mod epochs;
+#[path = "reader/kill.rs"]
+mod kill;
 #[path = "reader/refused.rs"]
 mod refused;
+#[path = "reader/restart.rs"]
+mod restart;
 #[path = "reader/rights.rs"]
 mod rights;
 #[path = "reader/scope.rs"]
 mod scope;
+#[path = "reader/sealed.rs"]
+mod sealed;
+#[path = "reader/service.rs"]
+mod service;
 #[path = "reader/size.rs"]
 mod size;
+#[path = "reader/wire.rs"]
+mod wire;

@@ -196,27 +196,27 @@ impl Pinned {
     /// while it was read.
     ///
     /// A CPU that counts while its value is copied gives counters of different moments. So
-    /// the totals are read until two reads in a row are equal, and on a busy interface the
-    /// growth from one read to the next bounds the difference.
+    /// the totals are read until two reads in a row are equal; on a busy interface the growth
+    /// from one read to the next bounds the difference. And each CPU may be halted in the
+    /// middle of a frame (a virtual one for long enough that two reads are equal).
     ///
     /// # Errors
     /// [`PinError::Read`].
     pub fn totals(&self) -> Result<(Totals, u64), PinError> {
         let mut totals = self.totals_once()?;
-        let mut best = None;
+        let mut best = (totals, u64::MAX);
         for _ in 0..TOTALS_TRIES {
             let next = self.totals_once()?;
             let growth = next.received.saturating_sub(totals.received);
-            if best.is_none_or(|(_, least)| growth <= least) {
-                best = Some((totals, growth));
+            if growth <= best.1 {
+                best = (totals, growth);
             }
             if totals == next {
-                return Ok((totals, 0));
+                break;
             }
             totals = next;
         }
-        let (totals, growth) = best.unwrap_or((totals, u64::MAX));
-        Ok((totals, growth.saturating_add(u64::from(self.meta.ncpu))))
+        Ok((best.0, best.1.saturating_add(u64::from(self.meta.ncpu))))
     }
 
     fn totals_once(&self) -> Result<Totals, PinError> {

@@ -7,7 +7,8 @@ use ibsr_tests::process::say;
 use libbpf_rs::MapType;
 use test_tag::tag;
 
-use crate::scope::{Design, Made, SCOPE, meta, reader, sealed, spool};
+use crate::scope::{Design, Made, SCOPE, meta, reader, spool};
+use crate::sealed::sealed;
 
 struct Case {
     what: &'static str,

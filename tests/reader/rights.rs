@@ -11,7 +11,8 @@ use ibsr_tests::process::{Running, program, say, wait_until};
 use rustix::process::Signal;
 use test_tag::tag;
 
-use crate::scope::{Design, Made, SCOPE, Sealed, sealed, spool};
+use crate::scope::{Design, Made, SCOPE, spool};
+use crate::sealed::{Sealed, sealed};
 
 const NOBODY: u32 = 65_534;
 /// A group that no account of the machine is in.

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! A scope whose maps the test made and filled itself, for what no loader would pin and for
-//! counts that no traffic could make exact; the reader's command line; what it sealed.
+//! counts that no traffic could make exact; and the reader's command line.
 
 use std::fs::{self, Permissions};
 use std::os::unix::fs::{PermissionsExt as _, chown};
@@ -12,12 +12,9 @@ use ibsr_proto::abi::{
     SourceKey, XdpMode,
 };
 use ibsr_proto::pins;
-use ibsr_proto::snapshot::{Footer, Gap, Header, Row, Source, Sweep};
 use ibsr_tests::bpffs::PinRoot;
 use ibsr_tests::process::program;
-use ibsr_tests::segments;
 use libbpf_rs::{MapCore as _, MapFlags, MapHandle, MapType};
-use sha2::{Digest as _, Sha256};
 use zerocopy::{FromBytes as _, IntoBytes as _};
 
 /// Scope of every hand-made set of pins.
@@ -94,6 +91,15 @@ pub fn meta() -> Meta {
     }
 }
 
+fn make_meta(shape: Shape, meta: &Meta) -> MapHandle {
+    let map = shape.make();
+    let mut value = vec![0; shape.value];
+    let length = value.len().min(meta.as_bytes().len());
+    value[..length].copy_from_slice(&meta.as_bytes()[..length]);
+    map.update(&0_u32.to_ne_bytes(), &value, MapFlags::ANY).expect("writable");
+    map
+}
+
 /// Pins that the test made. Removed on drop.
 #[derive(Debug)]
 pub struct Made {
@@ -101,6 +107,7 @@ pub struct Made {
     pub dir: PathBuf,
     pub src: MapHandle,
     pub totals: MapHandle,
+    meta_shape: Shape,
 }
 
 impl Made {
@@ -109,23 +116,29 @@ impl Made {
         let root = PinRoot::new();
         let dir = root.path().join(SCOPE);
         fs::create_dir_all(&dir).expect("bpffs is writable");
-        let mut meta = design.meta_shape.make();
-        let mut value = vec![0; design.meta_shape.value];
-        let bytes = design.meta.as_bytes();
-        let length = value.len().min(bytes.len());
-        value[..length].copy_from_slice(&bytes[..length]);
-        meta.update(&0_u32.to_ne_bytes(), &value, MapFlags::ANY).expect("writable");
-        let mut made = Self { root, dir, src: design.src.make(), totals: design.totals.make() };
-        for (name, map) in
-            [(pins::META, &mut meta), (pins::SRC, &mut made.src), (pins::TOTALS, &mut made.totals)]
-        {
-            if design.without != Some(name) {
-                map.pin(made.dir.join(name)).expect("bpffs is writable");
+        let meta = make_meta(design.meta_shape, &design.meta);
+        let (src, totals) = (design.src.make(), design.totals.make());
+        let mut made = Self { root, dir, src, totals, meta_shape: design.meta_shape };
+        made.pin(&made.dir.clone(), meta, design.without);
+        made
+    }
+
+    fn pin(&mut self, dir: &Path, mut meta: MapHandle, without: Option<&str>) {
+        let maps =
+            [(pins::META, &mut meta), (pins::SRC, &mut self.src), (pins::TOTALS, &mut self.totals)];
+        for (name, map) in maps {
+            if without != Some(name) {
+                map.pin(dir.join(name)).expect("bpffs is writable");
             }
         }
         // The reader only asks whether the link's pin is there.
-        meta.pin(made.dir.join(pins::LINK)).expect("bpffs is writable");
-        made
+        meta.pin(dir.join(pins::LINK)).expect("bpffs is writable");
+    }
+
+    /// Pins the same maps under another directory, described by another `meta`.
+    pub fn pin_again(&mut self, dir: &Path, meta: &Meta) {
+        fs::create_dir(dir).expect("bpffs is writable");
+        self.pin(dir, make_meta(self.meta_shape, meta), None);
     }
 
     /// Gives the pins to a group, with the modes that the loader sets.
@@ -213,67 +226,4 @@ pub fn reader(subcommand: &str, scope: &str, pin_root: &Path, spool: &Path) -> C
         .arg("--spool")
         .arg(spool);
     command
-}
-
-/// Paths of the sealed segments of a scope, in order of their names.
-pub fn sealed(spool: &Path, scope: &str) -> Vec<PathBuf> {
-    let Ok(entries) = fs::read_dir(spool.join(scope)) else { return Vec::new() };
-    let mut paths: Vec<PathBuf> = entries
-        .flatten()
-        .map(|entry| entry.path())
-        .filter(|path| path.extension().is_some_and(|extension| extension == "jsonl"))
-        .collect();
-    paths.sort();
-    paths
-}
-
-/// A sealed segment, checked against its own footer.
-#[derive(Debug)]
-pub struct Sealed {
-    pub header: Header,
-    /// Each sweep with its rows.
-    pub sweeps: Vec<(Sweep, Vec<Source>)>,
-    pub gaps: Vec<Gap>,
-    pub footer: Footer,
-}
-
-impl Sealed {
-    /// Reads it; panics on anything that a sealed segment must not be.
-    #[track_caller]
-    pub fn read(path: &Path) -> Self {
-        let bytes = fs::read(path).expect("readable");
-        let mut rows = segments::rows(&bytes);
-        let Some(Row::Footer(footer)) = rows.pop() else { panic!("{}: no footer", path.display()) };
-        let Row::Header(header) = rows.remove(0) else { panic!("{}: no header", path.display()) };
-        assert_eq!(footer.lines, rows.len() as u64 + 1, "{}", path.display());
-        assert_eq!(footer.sha256, segments::hex(&digest_before_last_line(&bytes)));
-        let (mut sweeps, mut sources, mut gaps) = (Vec::new(), Vec::new(), Vec::new());
-        for row in rows {
-            match row {
-                Row::Source(source) => sources.push(source),
-                Row::Sweep(sweep) => {
-                    let sources = std::mem::take(&mut sources);
-                    assert_eq!(sweep.rows, sources.len() as u64);
-                    assert!(sources.iter().all(|source| source.seq == sweep.seq));
-                    sweeps.push((*sweep, sources));
-                }
-                Row::Gap(gap) => gaps.push(gap),
-                other => panic!("{}: {other:?} in the middle", path.display()),
-            }
-        }
-        assert!(sources.is_empty(), "{}: rows of no sweep", path.display());
-        Self { header: *header, sweeps, gaps, footer }
-    }
-
-    /// Every sealed segment of a scope.
-    #[track_caller]
-    pub fn read_all(spool: &Path, scope: &str) -> Vec<Self> {
-        sealed(spool, scope).iter().map(|path| Self::read(path)).collect()
-    }
-}
-
-fn digest_before_last_line(bytes: &[u8]) -> Vec<u8> {
-    let body = bytes.strip_suffix(b"\n").expect("ends with a line feed");
-    let end = body.iter().rposition(|&byte| byte == b'\n').expect("two lines") + 1;
-    Sha256::digest(&bytes[..end]).to_vec()
 }

@@ -13,7 +13,8 @@ use libbpf_rs::{MapCore as _, MapFlags};
 use rustix::process::Signal;
 use test_tag::tag;
 
-use crate::scope::{Design, Made, SCOPE, Sealed, entry, reader, sealed, spool};
+use crate::scope::{Design, Made, SCOPE, entry, reader, spool};
+use crate::sealed::{Sealed, sealed};
 
 fn with_room_for(entries: u32) -> Made {
     let mut design = Design::default();
