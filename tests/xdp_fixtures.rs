@@ -3,7 +3,6 @@
 //! chains, random damage. Each frame must be passed unchanged and raise exactly the counter
 //! that a slow reference parser names.
 
-use std::net::Ipv4Addr;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use ibsr_proto::ports::PortSet;
@@ -316,21 +315,29 @@ fn damaged_frames_are_judged_as_the_reference_judges_them() {
 #[tag(root)]
 #[test]
 fn no_count_is_lost_when_two_cpus_meet_a_new_source() {
-    const SOURCES: u32 = 5_000;
+    const SOURCES: u32 = 20_000;
+    /// How long to wait for the other CPU before the scheduler may run somebody else.
+    const SPINS: u32 = 1_000;
     let sensor = Sensor::load(&PortSet::all(), 1 << 16);
+    let syn = |number| Frame::v4(0x0a00_0000 + number, [10, 77, 0, 1]).flags(flag::SYN).build();
     let steps = [AtomicU32::new(0), AtomicU32::new(0)];
     let run = |cpu: usize| {
         let mut only = CpuSet::new();
         only.set(cpu);
         sched_setaffinity(None, &only).expect("the test may choose its CPU");
         for number in 0..SOURCES {
+            let frame = syn(number);
             // In step with the other CPU, so that each source is new to both.
             steps[cpu].store(number + 1, Ordering::Release);
+            let mut spins = 0;
             while steps[1 - cpu].load(Ordering::Acquire) <= number {
-                std::thread::yield_now();
+                spins += 1;
+                match spins % SPINS {
+                    0 => std::thread::yield_now(),
+                    _ => std::hint::spin_loop(),
+                }
             }
-            let src = Ipv4Addr::from(0x0a00_0000 + number);
-            sensor.see(&Frame::v4(src, [10, 77, 0, 1]).flags(flag::SYN).build());
+            sensor.see(&frame);
         }
     };
     std::thread::scope(|scope| {
