@@ -77,3 +77,40 @@ fn joined(a: &Gap, b: &Gap) -> Gap {
         segment: None,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn gap(from_boot_ns: u64, reason: GapReason) -> Gap {
+        Gap { from_boot_ns, to_boot_ns: from_boot_ns + 1, reason, segment: None }
+    }
+
+    fn waiting(backlog: &Backlog) -> Vec<(u64, u64)> {
+        backlog.waiting.iter().map(|gap| (gap.from_boot_ns, gap.to_boot_ns)).collect()
+    }
+
+    /// A disk that is full for a day is one gap, and it ends where a sweep was written again.
+    #[test]
+    fn one_period_after_the_other_without_a_disk_is_one_gap() {
+        let mut backlog = Backlog::default();
+        (5..9).for_each(|from| backlog.push(gap(from, GapReason::Disk)));
+        backlog.end_disk_gap(20);
+        assert_eq!(waiting(&backlog), [(5, 20)]);
+    }
+
+    /// However long it lasts and whatever the reasons, memory does not grow, and no moment
+    /// that was told is forgotten.
+    #[test]
+    fn many_gaps_become_fewer_and_wider() {
+        let mut backlog = Backlog::default();
+        let reasons = [GapReason::Detached, GapReason::Retention];
+        for (from, reason) in (0..10_000).zip(reasons.into_iter().cycle()) {
+            backlog.push(gap(from, reason));
+        }
+        let left = waiting(&backlog);
+        assert_eq!(left.len(), MAX_GAPS);
+        assert_eq!((left[0].0, left[MAX_GAPS - 1].1), (0, 10_000));
+        assert_eq!(backlog.waiting[0].reason, GapReason::Unknown);
+    }
+}

@@ -8,11 +8,11 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use ibsr_proto::ledger::{Entry, Event};
-use ibsr_proto::snapshot::{Gap, GapReason, SegmentName};
+use ibsr_proto::snapshot::{Gap, GapReason, SegmentName, Sweep};
 use rustix::fs::Timespec;
 use serde_json::Value;
 
-use super::{Bench, PREFIX, at_boot_ns, names, scope, sealed_rows, seqs, wide};
+use super::{Bench, PREFIX, at_boot_ns, names, scope, sealed_rows, seqs, source, sweep, wide};
 use crate::spool::dir::Dir;
 use crate::spool::{Limits, Spool, coarsen};
 
@@ -87,6 +87,23 @@ fn merging_keeps_the_last_counters_of_every_source_and_the_gaps() {
     assert_eq!((&sweep["rows"], &sweep["at_boot_ns"]), (&5.into(), &at_boot_ns(6).into()));
     assert!(after.iter().all(|row| row["type"] != "source" || row["seq"] == 6));
     assert_eq!(after.iter().filter(|row| row["type"] == "gap").count(), 1);
+}
+
+/// A broken law in any of them must not disappear.
+#[test]
+fn a_merged_sweep_is_conserved_only_when_all_were() {
+    let mut bench = Bench::new();
+    for seq in 1..=3 {
+        bench.spool.begin_sweep(seq);
+        bench.spool.source(&source(seq, 1));
+        let row = Sweep { conserved: seq != 2, ..sweep(seq, 0, 1) };
+        bench.spool.end_sweep(&row).expect("ends");
+    }
+    let path = bench.spool.seal().expect("seals").expect("a segment");
+    let (_root, merged) = merge(bench, &path, 1_000);
+    let rows = sealed_rows(&merged.expect("smaller"));
+    let sweep = rows.iter().find(|row| row["type"] == "sweep").expect("a sweep");
+    assert_eq!(sweep["conserved"], false);
 }
 
 /// A table larger than memory is read in several passes.

@@ -104,6 +104,25 @@ fn any_flipped_byte_never_makes_a_segment_that_contradicts_its_footer() {
     }
 }
 
+/// Rows that do not belong together never become a sweep, whatever their number.
+#[test]
+fn rows_of_another_sweep_end_the_segment_before_it() {
+    let text = String::from_utf8(sample().0).expect("UTF-8");
+    let lines: Vec<&str> = text.split_inclusive('\n').collect();
+    let third = lines.iter().position(|line| line.contains(r#"source","seq":3,"#)).expect("rows");
+    let with = |at: usize, line: String| {
+        let mut wrong: Vec<String> = lines.iter().map(|line| (*line).to_owned()).collect();
+        wrong[at] = line;
+        wrong.concat().into_bytes()
+    };
+    recovers_to(&with(third, lines[third].replace(":3,", ":2,")), 2, false);
+    let close = third + 3;
+    assert!(lines[close].starts_with(r#"{"type":"sweep","seq":3,"#));
+    recovers_to(&with(close, lines[close].replacen(":3,", ":4,", 1)), 2, false);
+    let twice = lines[..third].concat() + &lines[1..third].concat();
+    recovers_to(twice.as_bytes(), 2, false);
+}
+
 /// Killed while recovering: the file was cut and the new footer is torn.
 #[test]
 fn recovery_that_was_cut_short_is_done_again() {
