@@ -41,16 +41,15 @@ impl Compression {
         }
     }
 
-    /// A writer that compresses `bytes` bytes into `out`.
+    /// A writer that compresses into `out`.
     ///
     /// # Errors
     /// When zstd cannot get its memory (under 1 MiB at this level).
-    pub fn encoder<W: Write>(self, out: W, bytes: u64) -> io::Result<Encoder<W>> {
+    pub fn encoder<W: Write>(self, out: W) -> io::Result<Encoder<W>> {
         Ok(match self {
             Self::Zstd => {
                 let mut encoder = zstd::stream::write::Encoder::new(out, ZSTD_LEVEL)?;
                 encoder.include_checksum(true)?;
-                encoder.set_pledged_src_size(Some(bytes))?;
                 Encoder::Zstd(encoder)
             }
             Self::Gzip => Encoder::Gzip(GzEncoder::new(out, flate2::Compression::fast())),
@@ -111,7 +110,7 @@ mod tests {
     const TEXT: &[u8] = b"{\"type\":\"source\",\"seq\":1}\n";
 
     fn compress(compression: Compression) -> Vec<u8> {
-        let mut encoder = compression.encoder(Vec::new(), TEXT.len() as u64).expect("encoder");
+        let mut encoder = compression.encoder(Vec::new()).expect("encoder");
         encoder.write_all(TEXT).expect("writes");
         encoder.finish().expect("ends")
     }

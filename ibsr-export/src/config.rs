@@ -8,6 +8,7 @@ use ibsr_s3::{S3Args, S3Url};
 use crate::cli::TransferArgs;
 use crate::compression::Compression;
 use crate::key;
+use crate::ledger::Filter;
 
 /// A checked command line.
 #[derive(Debug, Clone)]
@@ -44,6 +45,16 @@ pub struct ObjectOptions {
     pub sse_kms_key_id: Option<String>,
     /// Storage class.
     pub storage_class: Option<String>,
+}
+
+impl Config {
+    /// Which ledger entries speak of this destination.
+    pub fn filter(&self) -> Filter {
+        Filter {
+            bucket: Some(self.destination.bucket.clone()),
+            key_root: key::key_root(&self.destination.prefix),
+        }
+    }
 }
 
 impl TryFrom<TransferArgs> for Config {

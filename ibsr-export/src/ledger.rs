@@ -149,15 +149,17 @@ impl Ledger {
         self.file.sync_data()
     }
 
-    /// Rewrites the ledger with only the last word on segments in `live`, when that makes it
-    /// much smaller. `live` holds `scope/name`.
+    /// Whether most of the ledger speaks of segments that are gone or were spoken of since.
+    pub fn is_bloated(&self, live: usize) -> bool {
+        self.records.lines > 2 * live + SLACK_LINES
+    }
+
+    /// Rewrites the ledger with only the last word on segments in `live`, which holds
+    /// `scope/name`.
     ///
     /// # Errors
     /// Those of the file system; the old ledger then stays.
     pub fn compact(&mut self, live: &HashSet<String>) -> io::Result<()> {
-        if self.records.lines <= 2 * live.len() + SLACK_LINES {
-            return Ok(());
-        }
         let kept = rewrite(&self.path, live)?;
         tracing::debug!(before = self.records.lines, after = kept, "ledger compacted");
         self.file = open_append(&self.path)?;

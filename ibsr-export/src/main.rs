@@ -16,6 +16,7 @@ mod key;
 mod ledger;
 mod multipart;
 mod outcome;
+mod pass;
 mod plan;
 mod prepare;
 mod segment;
@@ -25,6 +26,7 @@ mod status;
 mod summary;
 mod upload;
 mod watch;
+mod worker;
 
 use std::process::ExitCode;
 

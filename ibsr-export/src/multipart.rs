@@ -152,7 +152,7 @@ impl Multipart<'_> {
                 .upload_id(&started.upload_id)
                 .if_none_match("*")
                 .multipart_upload(parts.clone());
-            let time = COMPLETE_TIME.max(self.uploader.timeout);
+            let time = COMPLETE_TIME.max(self.uploader.transfer_time(0));
             let answer = request.customize().config_override(within(time)).send().await;
             let problem = match answer.map_err(|error| explain(&error)) {
                 Ok(_) => return Ok(()),

@@ -55,8 +55,12 @@ pub fn prepare(
 ) -> Result<Prepared, SegmentError> {
     let copy = NamedTempFile::new_in(dir).map_err(SegmentError::Write)?;
     let hashing = Hashing { out: BufWriter::new(copy.as_file()), hasher: Sha256::new(), bytes: 0 };
-    let mut encoder = compression.encoder(hashing, found.bytes).map_err(SegmentError::Write)?;
+    let mut encoder = compression.encoder(hashing).map_err(SegmentError::Write)?;
     let checked = segment::read_checked(file, &mut encoder)?;
+    // The ledger is about the size that was listed.
+    if checked.bytes != found.bytes {
+        return Err(SegmentError::Changed);
+    }
     let (bytes, sha256) =
         encoder.finish().and_then(Hashing::finish).map_err(SegmentError::Write)?;
     let name = found.segment_name();
@@ -129,15 +133,16 @@ mod tests {
         assert_eq!(zstd::decode_all(&*copy).expect("zstd"), bytes);
     }
 
-    /// The pledged size is that of the listing; a file of another size must not panic.
+    /// E7: replaced between the listing and its turn.
     #[test]
-    fn a_segment_that_is_not_as_long_as_it_was_listed_is_an_error() {
+    fn a_segment_that_is_not_as_long_as_it_was_listed_is_damaged() {
         let dir = tempfile::tempdir().expect("a directory");
         let bytes = segment::tests::sealed("");
         let path = dir.path().join("segment");
         std::fs::write(&path, &bytes).expect("writes");
         let file = File::open(&path).expect("opens");
         let short = found(&bytes[1..]);
-        assert!(prepare(&file, &short, "", Compression::Zstd, dir.path()).is_err());
+        let prepared = prepare(&file, &short, "", Compression::Zstd, dir.path());
+        assert!(matches!(prepared, Err(SegmentError::Changed)));
     }
 }

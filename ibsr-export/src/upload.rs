@@ -11,10 +11,11 @@ use aws_sdk_s3::types::{ChecksumAlgorithm, ServerSideEncryption, StorageClass};
 use ibsr_s3::{Backoff, Client, S3Problem, explain};
 
 use crate::capability::{Capability, Conditional};
-use crate::config::{Destination, ObjectOptions};
-use crate::multipart::{self, Multipart};
+use crate::config::{Config, Destination, ObjectOptions};
+use crate::multipart::{self, Multipart, Notes};
 use crate::outcome::{Next, Outcome, Stage, after_head, after_put, may_have_stored};
 use crate::prepare::Prepared;
+use crate::state::StateDir;
 
 /// Metadata of every object: SHA-256 of the segment before compression.
 const SHA256_METADATA: &str = "ibsr-sha256";
@@ -32,19 +33,31 @@ pub struct Uploader {
     pub destination: Destination,
     /// What each object gets.
     pub options: ObjectOptions,
-    /// Bound on a request without its transfer.
-    pub timeout: Duration,
     /// How often and when to try again.
     pub backoff: Backoff,
-    /// What is known about the server.
-    pub capability: Capability,
-    /// Set while one upload finds out about the server.
-    pub is_probing: AtomicBool,
     /// Notes of started multipart uploads.
-    pub notes: multipart::Notes,
+    pub notes: Notes,
+    timeout: Duration,
+    capability: Capability,
+    is_probing: AtomicBool,
 }
 
 impl Uploader {
+    /// Uploads with `client` as `config` says, remembering in `state`.
+    pub fn new(client: Client, config: &Config, state: &StateDir) -> Self {
+        let bucket = &config.destination.bucket;
+        Self {
+            client,
+            destination: config.destination.clone(),
+            options: config.object.clone(),
+            backoff: config.s3.backoff(),
+            notes: Notes { dir: state.multipart() },
+            timeout: config.s3.timeout,
+            capability: Capability::load(&state.servers(), &config.s3.endpoint(), bucket),
+            is_probing: AtomicBool::new(false),
+        }
+    }
+
     /// Uploads `segment`. `sent_before`: this content may have been sent to this key.
     pub async fn upload(&self, segment: &Prepared, mut sent_before: bool) -> Outcome {
         let mut failed = 0;

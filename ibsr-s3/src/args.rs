@@ -6,6 +6,10 @@
 
 use std::time::Duration;
 
+use aws_config::environment::EnvironmentVariableRegionProvider;
+use aws_config::imds::region::ImdsRegionProvider;
+use aws_config::meta::region::RegionProviderChain;
+use aws_config::profile::ProfileFileRegionProvider;
 use aws_config::retry::RetryConfig;
 use aws_config::stalled_stream_protection::StalledStreamProtectionConfig;
 use aws_config::timeout::TimeoutConfig;
@@ -20,6 +24,8 @@ use crate::retry::Backoff;
 
 /// A connection that is not there after this long will not come.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+/// In the order in which the SDK looks at them.
+const ENDPOINT_VARIABLES: [&str; 2] = ["AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL"];
 /// Used where nothing names a region: S3-compatible servers accept any, and AWS names the
 /// right one in its answer, which then stands in the error.
 const FALLBACK_REGION: &str = "us-east-1";
@@ -46,7 +52,7 @@ pub struct S3Args {
 
     /// Region of the bucket
     ///
-    /// Default: AWS_REGION, the profile, the instance, else us-east-1.
+    /// Default: AWS_REGION, the profile, on AWS the instance, else us-east-1.
     #[arg(long, value_name = "REGION", env = "IBSR_REGION")]
     pub region: Option<String>,
 
@@ -95,7 +101,7 @@ impl S3Args {
     }
 
     /// Asks the credential chain once, so that its absence is one line at the start and not
-    /// one per segment.
+    /// one per object.
     ///
     /// # Errors
     /// [`S3Problem::NoCredentials`], or what the provider met.
@@ -103,6 +109,13 @@ impl S3Args {
         let config = self.sdk_config().await;
         let provider = config.credentials_provider().ok_or_else(S3Problem::no_credentials)?;
         provider.provide_credentials().await.map(drop).map_err(|error| explain_credentials(&error))
+    }
+
+    /// What tells servers apart: the flag or its twins in the environment, else AWS.
+    #[must_use]
+    pub fn endpoint(&self) -> String {
+        let from_env = || ENDPOINT_VARIABLES.iter().find_map(|name| std::env::var(name).ok());
+        self.endpoint_url.clone().or_else(from_env).unwrap_or_else(|| "aws".to_owned())
     }
 
     /// The schedule that [`Self::retries`] asks for.
@@ -123,14 +136,29 @@ impl S3Args {
         if let Some(profile) = &self.profile {
             loader = loader.profile_name(profile);
         }
-        if let Some(region) = &self.region {
-            loader = loader.region(Region::new(region.clone()));
+        loader.region(self.region_chain()).load().await
+    }
+
+    /// The instance's metadata is asked only for AWS: elsewhere nobody answers there, which
+    /// would take seconds to find out.
+    fn region_chain(&self) -> RegionProviderChain {
+        let named = RegionProviderChain::first_try(self.region.clone().map(Region::new));
+        let profile = self.profile.as_deref();
+        let here = named
+            .or_else(EnvironmentVariableRegionProvider::new())
+            .or_else(profile_region(profile));
+        match &self.endpoint_url {
+            Some(_) => here.or_else(FALLBACK_REGION),
+            None => here.or_else(ImdsRegionProvider::builder().build()).or_else(FALLBACK_REGION),
         }
-        let config = loader.load().await;
-        if config.region().is_some() {
-            return config;
-        }
-        config.into_builder().region(Region::new(FALLBACK_REGION)).build()
+    }
+}
+
+fn profile_region(profile: Option<&str>) -> ProfileFileRegionProvider {
+    let builder = ProfileFileRegionProvider::builder();
+    match profile {
+        Some(name) => builder.profile_name(name).build(),
+        None => builder.build(),
     }
 }
 

@@ -90,6 +90,7 @@ fn compaction_keeps_the_last_word_on_live_segments_for_every_bucket() {
     }
     ledger.append(&entry(Event::Uploaded, "gone"), false).expect("appends");
     ledger.append(&entry(Event::Uploaded, "live"), false).expect("appends");
+    assert!(ledger.is_bloated(1) && !ledger.is_bloated(SLACK_LINES));
     ledger.compact(&HashSet::from(["xdp-eth0/live".to_owned()])).expect("compacts");
     ledger.append(&entry(Event::Conflict, "new"), false).expect("appends");
 
