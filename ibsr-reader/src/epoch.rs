@@ -35,6 +35,7 @@ pub struct Epoch {
     wire: Option<Wire>,
     /// Name of the interface when it was last in sight.
     ifname: String,
+    was_seen: bool,
     /// Its pins are gone: what is swept now is the end of it.
     is_over: bool,
 }
@@ -52,6 +53,7 @@ impl Epoch {
             received: 0,
             wire: None,
             ifname: meta.ifname(),
+            was_seen: false,
             is_over: false,
             pinned,
         }
@@ -80,8 +82,9 @@ impl Epoch {
         }
         // The first sweep has nothing to compare with.
         let has_advanced = self.swept_boot_ns.is_some() && reading.after.received > self.received;
-        let is_in_sight = seen.is_some() || !self.place.is_some();
-        let attached = is_attached(is_link_pinned(pins), is_in_sight, has_advanced);
+        self.was_seen |= seen.is_some();
+        let is_missing = seen.is_none() && self.place.is_telling(self.was_seen);
+        let attached = is_attached(is_link_pinned(pins), is_missing, has_advanced);
         Surroundings { attached, rx_packets: seen.and_then(|seen| seen.rx_packets) }
     }
 

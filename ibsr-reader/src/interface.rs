@@ -39,10 +39,12 @@ impl Place {
         Self { net_dir: net_dir.map(Path::to_owned), name: meta.ifname(), index: meta.ifindex }
     }
 
-    /// Whether the sensor has an interface at all.
+    /// Whether not seeing the interface means anything. Not for a sensor without one, and
+    /// not for a directory that the operator named and that never showed it: the place may
+    /// be the wrong one, or a mount of an interface that is gone while its namesake lives.
     #[must_use]
-    pub const fn is_some(&self) -> bool {
-        self.index != 0
+    pub const fn is_telling(&self, was_seen: bool) -> bool {
+        self.index != 0 && (was_seen || self.net_dir.is_none())
     }
 
     /// The interface, when one with the index of the attachment is in sight. A namesake that
@@ -84,11 +86,11 @@ pub fn is_link_pinned(scope_dir: &Path) -> bool {
     fs::symlink_metadata(scope_dir.join(pins::LINK)).is_ok()
 }
 
-/// Whether the program is attached: its link must be pinned, and its interface in sight or
-/// its count advancing (an interface that moved to another namespace is out of sight).
+/// Whether the program is attached: its link must be pinned, and its interface not missing
+/// or its count advancing (an interface that moved to another namespace is out of sight).
 #[must_use]
-pub const fn is_attached(link_pinned: bool, in_sight: bool, count_advanced: bool) -> bool {
-    link_pinned && (in_sight || count_advanced)
+pub const fn is_attached(link_pinned: bool, is_missing: bool, count_advanced: bool) -> bool {
+    link_pinned && (!is_missing || count_advanced)
 }
 
 /// What a new observation of the attachment changed.
@@ -183,10 +185,10 @@ mod tests {
     /// L6: out of sight but counting is attached; in sight without a link is not.
     #[test]
     fn attached_needs_the_link_and_one_sign_of_the_interface() {
-        assert!(is_attached(true, true, false));
-        assert!(is_attached(true, false, true));
-        assert!(!is_attached(true, false, false));
-        assert!(!is_attached(false, true, true));
+        assert!(is_attached(true, false, false));
+        assert!(is_attached(true, true, true));
+        assert!(!is_attached(true, true, false));
+        assert!(!is_attached(false, false, true));
     }
 
     fn make(dir: &Path, name: &str, index: u32) {
@@ -208,7 +210,18 @@ mod tests {
         make(dir.path(), "wan0", 5);
         assert_eq!(place(Some(dir.path().join("eth0"))).look(), None);
         assert_eq!(place(Some(dir.path().join("absent"))).look(), None);
+        assert!(place(None).is_telling(false));
         let seen = Some(Seen { name: "wan0".to_owned(), rx_packets: Some(77) });
         assert_eq!(place(None).look_everywhere(dir.path()), seen);
+    }
+
+    /// A unit's mount of a deleted interface must not make its namesake look detached
+    /// whenever nobody sends.
+    #[test]
+    fn a_named_directory_tells_nothing_until_it_showed_the_interface() {
+        let named = place(Some(PathBuf::from("/run/ibsr/net")));
+        assert!(!named.is_telling(false));
+        assert!(named.is_telling(true));
+        assert!(!Place { index: 0, ..place(None) }.is_telling(true));
     }
 }

@@ -32,6 +32,12 @@ pub enum PinError {
         /// The pin.
         path: PathBuf,
     },
+    /// The directory that this process sees is no longer the one with that name.
+    #[error("`{}` was removed and will not come back here: start again", root.display())]
+    RootRemoved {
+        /// The pin root.
+        root: PathBuf,
+    },
     /// The kernel or the file mode refuses.
     #[error("failed to open `{}`: {source}{}", path.display(), hint(source))]
     Open {
@@ -123,9 +129,11 @@ const TOTALS_SHAPE: Shape = Shape {
     value_bytes: size_of::<CpuTotals>(),
 };
 
-/// Which files the pins are. Changes with every attach and every upgrade.
+/// Which files the pins are. Changes with every attach, upgrade and detach. The link counts:
+/// it is the last to be pinned and the first to go, so maps without it are not attached yet
+/// or not any more.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Identity([(u64, u64); 3]);
+pub struct Identity([(u64, u64); 4]);
 
 impl Identity {
     /// Of the pins under `dir`. Needs no right on the pins themselves.
@@ -133,8 +141,9 @@ impl Identity {
     /// # Errors
     /// [`PinError::Absent`] with the first one missing, [`PinError::Open`] otherwise.
     pub fn of(dir: &Path) -> Result<Self, PinError> {
-        let mut files = [(0, 0); 3];
-        for (file, name) in files.iter_mut().zip([pins::META, pins::SRC, pins::TOTALS]) {
+        let mut files = [(0, 0); 4];
+        let names = [pins::META, pins::SRC, pins::TOTALS, pins::LINK];
+        for (file, name) in files.iter_mut().zip(names) {
             let path = dir.join(name);
             let status = fs::symlink_metadata(&path).map_err(|source| open_error(&path, source))?;
             *file = (status.dev(), status.ino());
@@ -148,6 +157,18 @@ fn open_error(path: &Path, source: io::Error) -> PinError {
     match source.kind() {
         io::ErrorKind::NotFound => PinError::Absent { path },
         _ => PinError::Open { path, source },
+    }
+}
+
+/// Whether `root` is a mount of a directory that was removed. Nothing can appear in it, and
+/// a new directory of that name is out of reach of a process in a mount namespace.
+///
+/// # Errors
+/// [`PinError::RootRemoved`].
+pub fn check_root(root: &Path) -> Result<(), PinError> {
+    match fs::metadata(root) {
+        Ok(status) if status.nlink() == 0 => Err(PinError::RootRemoved { root: root.to_owned() }),
+        _ => Ok(()),
     }
 }
 

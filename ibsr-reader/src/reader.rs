@@ -16,7 +16,7 @@ use crate::clock::{Moment, boot_ns};
 use crate::epoch::{Ended, Epoch};
 use crate::header::header;
 use crate::interface::Change;
-use crate::pinned::{Identity, PinError, Pinned};
+use crate::pinned::{self, Identity, PinError, Pinned};
 use crate::spool::{Limits, Spool};
 use crate::sweep::{self, Plan};
 use crate::throttle::Throttle;
@@ -184,11 +184,13 @@ impl Reader {
         Ok(())
     }
 
-    /// `None` while they are missing, which is said once.
+    /// `None` while they are missing, which is said once. Ends the program where they can
+    /// never appear: the unit starts it again with a fresh view.
     fn open_pins(&mut self) -> Result<Option<Pinned>> {
         match Pinned::open(&self.pins) {
             Ok(pinned) => Ok(Some(pinned)),
             Err(error @ PinError::Absent { .. }) => {
+                pinned::check_root(&self.settings.pin_root)?;
                 if !std::mem::replace(&mut self.is_waiting, true) {
                     let hint = attach_hint(&self.settings.scope);
                     warn!("{error}: waiting until `{hint}`");

@@ -160,6 +160,27 @@ fn another_program_on_the_same_maps_goes_on_without_a_seam() {
     assert!(dir_has_no_link_of_the_reader(&made));
 }
 
+/// L13: `detach` of everything removes the pin root too. In the unit's own mount that
+/// directory never comes back: end, so that the next start sees the new one.
+#[tag(root)]
+#[test]
+fn a_removed_pin_root_behind_a_mount_ends_the_reader_after_the_seal() {
+    let made = Made::new(&Design::default());
+    made.fill(10);
+    let (spool, mount) = (spool(), tempfile::tempdir().expect("a directory"));
+    let bind = "mount --bind $1 $2 && shift 2 && exec \"$@\"";
+    let mut command = std::process::Command::new("unshare");
+    command.args(["--mount", "--", "sh", "-c", bind, "sh"]).arg(made.root.path());
+    let reader = scope::reader("run", scope::SCOPE, mount.path(), spool.path());
+    command.arg(mount.path()).arg(reader.get_program()).args(reader.get_args());
+    let mut running = Running::start(command.args(["--period", "50ms"]));
+    wait_until("it reads", SOON, || spool.path().join(scope::SCOPE).exists());
+    std::fs::remove_dir_all(made.root.path()).expect("bpffs removes");
+    assert_eq!(running.wait(SOON).code(), Some(2));
+    let story = Story::read(spool.path(), scope::SCOPE);
+    assert_eq!(story.last().rows, 10, "a full last sweep");
+}
+
 /// The reader opens no link and pins nothing.
 fn dir_has_no_link_of_the_reader(made: &Made) -> bool {
     let names = std::fs::read_dir(&made.dir).expect("a directory").flatten();

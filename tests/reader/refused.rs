@@ -17,7 +17,7 @@ struct Case {
 }
 
 /// Each way in which pins can be wrong, one at a time.
-const CASES: [Case; 14] = [
+const CASES: [Case; 15] = [
     Case {
         what: "no meta",
         change: |design| design.without = Some(pins::META),
@@ -32,6 +32,11 @@ const CASES: [Case; 14] = [
         what: "no totals",
         change: |design| design.without = Some(pins::TOTALS),
         says: &["totals` is missing"],
+    },
+    Case {
+        what: "no link",
+        change: |design| design.without = Some(pins::LINK),
+        says: &["link` is missing", "nothing is attached"],
     },
     Case {
         what: "src of another type",

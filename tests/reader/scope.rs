@@ -132,7 +132,9 @@ impl Made {
             }
         }
         // The reader only asks whether the link's pin is there.
-        meta.pin(dir.join(pins::LINK)).expect("bpffs is writable");
+        if without != Some(pins::LINK) {
+            meta.pin(dir.join(pins::LINK)).expect("bpffs is writable");
+        }
     }
 
     /// Pins the same maps under another directory, described by another `meta`.
