@@ -16,9 +16,9 @@ ROOT := $(if $(filter 0,$(shell id -u)),,sudo)
 
 # Debian 12 packages: to build, for the demo, for the tests.
 BUILD_PACKAGES := clang-19 gcc libelf-dev linux-libc-dev make pkg-config zlib1g-dev
-DEMO_PACKAGES := $(BUILD_PACKAGES) curl iproute2 nginx-light procps
-TEST_PACKAGES := $(DEMO_PACKAGES) bpftool clang-format-19 e2fsprogs ethtool iputils-ping jq \
-	mmdebstrap strace systemd systemd-container tcpdump util-linux
+DEMO_PACKAGES := $(BUILD_PACKAGES) curl ethtool iproute2 nginx-light procps tcpdump util-linux
+TEST_PACKAGES := $(DEMO_PACKAGES) bpftool clang-14 clang-format-19 e2fsprogs iputils-ping jq \
+	mmdebstrap python3 python3-pip strace systemd systemd-container
 
 help: ## this text
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' Makefile | expand -t 18

@@ -85,12 +85,12 @@ fn the_duckdb_query_finds_the_top_senders() {
         fenced("snapshot-format.md", "sql").replace("SPOOL", &spool.path().display().to_string());
     let script = "import sys, duckdb\n\
                   for src, syn in duckdb.sql(sys.argv[1]).fetchall(): print(f'{syn}\\t{src}')";
-    let modules = root().join("target/tools/python");
+    let modules = program("xtask").parent().expect("a folder").join("../tools/python");
     let said =
         say(Command::new("python3").args(["-c", script, &query]).env("PYTHONPATH", &modules));
     assert!(
         !said.stderr.contains("No module named 'duckdb'"),
-        "DuckDB is missing: run `make tools`"
+        "DuckDB is missing: run `cargo xtask test`"
     );
     assert_eq!(said.expect_code(0).stdout.lines().collect::<Vec<_>>(), truth);
 }

@@ -3,12 +3,13 @@
 
 use anyhow::Result;
 
-use crate::{deny, deps, fmt, lint, test};
+use crate::{deny, deps, faults, fmt, lint, test};
 
 /// Runs every step and stops at the first that fails.
 pub(crate) fn check() -> Result<()> {
     fmt::fmt(true)?;
     deps::deps()?;
+    faults::faults(true)?;
     deny::deny()?;
     lint::lint()?;
     test::test()

@@ -9,9 +9,11 @@
 mod check;
 mod deny;
 mod deps;
+mod faults;
 mod fmt;
 mod generate;
 mod lint;
+mod python;
 mod step;
 mod test;
 
@@ -26,6 +28,7 @@ usage: cargo xtask CHORE
   check            every chore below that can fail, cheapest first, then the tests
   fmt [--check]    rustfmt and clang-format
   deps             the table of who may depend on whom
+  faults [--check] docs/faults.md from the comments of the tests
   lint             clippy, rustdoc, bpflinter
   deny             licences, bans, sources, advisories
   test             build everything, run all tests (without root: all that need none)
@@ -49,6 +52,8 @@ fn run() -> Result<()> {
         ["fmt"] => fmt::fmt(false),
         ["fmt", "--check"] => fmt::fmt(true),
         ["deps"] => deps::deps(),
+        ["faults"] => faults::faults(false),
+        ["faults", "--check"] => faults::faults(true),
         ["lint"] => lint::lint(),
         ["deny"] => deny::deny(),
         ["test"] => test::test(),

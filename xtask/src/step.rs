@@ -76,7 +76,8 @@ pub(crate) fn program_dir() -> Result<PathBuf> {
     Ok(dir)
 }
 
-fn target_dir() -> Result<PathBuf> {
+/// Folder of the build's output.
+pub(crate) fn target_dir() -> Result<PathBuf> {
     let mut dir = program_dir()?;
     dir.pop();
     Ok(dir)

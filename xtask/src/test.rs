@@ -4,11 +4,13 @@
 
 use anyhow::Result;
 
+use crate::python;
 use crate::step::{cargo, run, say};
 
 /// Builds, then runs the tests; as root also those whose name holds `:root:`.
 pub(crate) fn test() -> Result<()> {
     run("build", cargo().args(["build", "--workspace", "--all-targets", "--locked"]))?;
+    python::install_duckdb()?;
     let mut test = cargo();
     test.args(["test", "--workspace", "--locked", "--no-fail-fast"]);
     if !is_root() {
