@@ -9,8 +9,8 @@ use jiff::Timestamp;
 
 use crate::cli::By;
 use crate::model::{
-    ActedRow, Coverage, GapRow, Input, Law, Loss, MAX_ACTED, Period, Rejected, Report, RuleOutcome,
-    RuleText, SCHEMA, SourceRow, Sources, StreamRow, ViolationRow, WindowRow,
+    ActedRow, Coverage, GapRow, Input, Law, Loss, MAX_ROWS, Period, Population, Rejected, Report,
+    RuleOutcome, RuleText, SCHEMA, SourceRow, StreamRow, ViolationRow, WindowRow,
 };
 use crate::replay::counts::Counts;
 use crate::replay::gaps::{GapFact, between};
@@ -56,7 +56,9 @@ pub fn assemble(mut input: Input, partial: Partial, wanted: &Wanted) -> Report {
         loss: loss(&partial),
         coverage: coverage(streams),
         law,
+        population: population(&partial.sources),
         sources: sources(&partial.sources, wanted),
+        shown: wanted.top,
         rule: rule(&partial, wanted.settings),
         gaps: gaps(streams),
         streams: partial.streams.iter().map(stream_row).collect(),
@@ -153,8 +155,8 @@ fn label(totals: &SourceTotals) -> Label {
     Label::of(&totals.counts, totals.ports)
 }
 
-fn sources(by_addr: &ByAddr, wanted: &Wanted) -> Sources {
-    let mut all = Sources { count: by_addr.len() as u64, ..Sources::default() };
+fn population(by_addr: &ByAddr) -> Population {
+    let mut all = Population { count: by_addr.len() as u64, ..Population::default() };
     for totals in by_addr.values() {
         all.counts = all.counts.plus(totals.counts);
         *match label(totals) {
@@ -164,13 +166,15 @@ fn sources(by_addr: &ByAddr, wanted: &Wanted) -> Sources {
             Label::Unknown => &mut all.unknown,
         } += 1;
     }
+    all
+}
+
+fn sources(by_addr: &ByAddr, wanted: &Wanted) -> Vec<SourceRow> {
     let window_ms = wanted.settings.window_ns / NS_PER_MS;
-    let busiest = largest(by_addr.iter(), wanted.top, |(addr, totals)| {
+    let busiest = largest(by_addr.iter(), wanted.top.max(MAX_ROWS), |(addr, totals)| {
         (std::cmp::Reverse(busy(&totals.counts, wanted.by)), **addr)
     });
-    all.top =
-        busiest.into_iter().map(|(addr, totals)| source_row(*addr, totals, window_ms)).collect();
-    all
+    busiest.into_iter().map(|(addr, totals)| source_row(*addr, totals, window_ms)).collect()
 }
 
 /// The first `count` items by `key`, sorted by it, without sorting the rest.
@@ -226,7 +230,7 @@ fn rule(partial: &Partial, settings: Settings) -> RuleOutcome {
     let (legitimate_or_unknown_acted, legitimate_or_unknown) =
         count(&[Label::Legitimate, Label::Unknown]);
     let rows =
-        largest(acted(), MAX_ACTED, |(addr, totals)| (std::cmp::Reverse(totals.acted.syn), **addr));
+        largest(acted(), MAX_ROWS, |(addr, totals)| (std::cmp::Reverse(totals.acted.syn), **addr));
     RuleOutcome {
         rule: RuleText {
             name: "syn_rate",
@@ -273,8 +277,8 @@ fn stream_row(stream: &StreamFacts) -> StreamRow {
         scope: stream.id.scope.clone(),
         boot_id: stream.id.boot_id.clone(),
         epoch: stream.id.epoch.clone(),
-        program_sha256: stream.header.program_sha256.clone(),
-        evidence: stream.header.evidence.clone(),
+        program_sha256: stream.programs.iter().cloned().collect(),
+        evidence: stream.evidence.iter().cloned().collect(),
         sweeps: stream.sweeps,
         from_unix_ms: stream.span_unix_ms.map(|(from, _)| from),
         to_unix_ms: stream.span_unix_ms.map(|(_, to)| to),

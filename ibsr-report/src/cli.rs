@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use ibsr_cli::{LogArgs, Shell, parse_duration};
+use ibsr_s3::S3Args;
 use jiff::Timestamp;
 
 use crate::replay::rule::SynRule;
@@ -71,10 +72,11 @@ pub enum Command {
 /// What to read.
 #[derive(Debug, Clone, Args)]
 pub struct InputArgs {
-    /// Segment file, or a directory with such files
+    /// Segment file, directory with such files, or s3://BUCKET/PREFIX
     ///
     /// A directory is searched for *.jsonl, *.jsonl.gz and *.jsonl.zst, in any layout: a
-    /// spool, or a copy of a bucket. Order and compression make no difference.
+    /// spool, or a copy of a bucket. Order and compression make no difference. Objects are
+    /// copied to the directory for temporary files (TMPDIR) first.
     #[arg(value_name = "INPUT", required = true)]
     pub inputs: Vec<PathBuf>,
 
@@ -83,6 +85,10 @@ pub struct InputArgs {
     /// Default: one for each CPU. One stream (host, scope, boot, epoch) is folded by one.
     #[arg(long, value_name = "N")]
     pub threads: Option<NonZeroUsize>,
+
+    /// Which S3.
+    #[command(flatten)]
+    pub s3: S3Args,
 }
 
 /// How to show it.

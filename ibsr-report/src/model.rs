@@ -13,6 +13,8 @@ use crate::replay::timeline::Why;
 
 /// Schema of the JSON.
 pub const SCHEMA: &str = "ibsr-report/1";
+/// Longest list of sources: what a person or a page can still take in.
+pub const MAX_ROWS: usize = 10_000;
 
 /// Everything a report says.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -37,14 +39,27 @@ pub struct Report {
     pub coverage: Coverage,
     /// Whether every packet is accounted for.
     pub law: Law,
-    /// Who sent it.
-    pub sources: Sources,
+    /// All sources together.
+    pub population: Population,
+    /// The busiest sources, at most [`MAX_ROWS`] or what was asked for.
+    pub sources: Vec<SourceRow>,
+    /// How many of them to show to people.
+    #[serde(skip)]
+    pub shown: usize,
     /// What the rule would have done.
     pub rule: RuleOutcome,
     /// Each set of maps.
     pub streams: Vec<StreamRow>,
     /// Stretches without rates.
     pub gaps: Vec<GapRow>,
+}
+
+impl Report {
+    /// The sources to show to people.
+    #[must_use]
+    pub fn shown(&self) -> &[SourceRow] {
+        &self.sources[..self.shown.min(self.sources.len())]
+    }
 }
 
 /// What was read.
@@ -159,9 +174,9 @@ pub struct ViolationRow {
     pub reason: String,
 }
 
-/// Who sent it.
+/// All sources together.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
-pub struct Sources {
+pub struct Population {
     /// Remote addresses.
     pub count: u64,
     /// Of these, by label.
@@ -174,8 +189,6 @@ pub struct Sources {
     pub unknown: u64,
     /// Sum over all.
     pub counts: Counts,
-    /// The busiest.
-    pub top: Vec<SourceRow>,
 }
 
 /// One source.
@@ -221,12 +234,9 @@ pub struct RuleOutcome {
     pub legitimate_or_unknown_acted: u64,
     /// The same in all.
     pub legitimate_or_unknown: u64,
-    /// Sources acted on, most SYN first, at most [`MAX_ACTED`].
+    /// Sources acted on, most SYN first, at most [`MAX_ROWS`].
     pub acted: Vec<ActedRow>,
 }
-
-/// Longest list of sources that would have been acted on.
-pub const MAX_ACTED: usize = 10_000;
 
 /// The rule in words and numbers.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -280,10 +290,10 @@ pub struct StreamRow {
     pub boot_id: String,
     /// Set of maps.
     pub epoch: String,
-    /// Digest of the program that counted.
-    pub program_sha256: String,
-    /// How strongly the maps are bound to it.
-    pub evidence: String,
+    /// Digests of the programs that counted: more than one after an upgrade.
+    pub program_sha256: Vec<String>,
+    /// How strongly the maps are bound to them.
+    pub evidence: Vec<String>,
     /// Sweeps used.
     pub sweeps: u64,
     /// Start of the first interval, wall clock.

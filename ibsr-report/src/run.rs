@@ -3,7 +3,7 @@
 
 use std::fs;
 use std::num::NonZeroUsize;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use anyhow::Context as _;
 use clap::CommandFactory as _;
@@ -12,11 +12,12 @@ use ibsr_proto::snapshot::Row;
 use tracing::warn;
 
 use crate::assemble::{Wanted, assemble};
-use crate::cli::{By, Cli, Command, Format, OutputArgs, RunArgs, SourcesArgs};
-use crate::ingest::discover::{discover, segment_name};
+use crate::cli::{By, Cli, Command, Format, InputArgs, OutputArgs, RunArgs, SourcesArgs};
+use crate::ingest::discover::Found;
 use crate::ingest::lines::{Line, Lines, MAX_LINE_BYTES};
 use crate::ingest::open::open;
 use crate::ingest::plan::{Plan, Stream, plan};
+use crate::ingest::remote::gather;
 use crate::ingest::scan::{ScanError, Segment, scan};
 use crate::model::{Input, Refused, Report};
 use crate::progress::Progress;
@@ -42,7 +43,7 @@ pub fn run(cli: Cli) -> anyhow::Result<Answer> {
 
 fn report(args: &RunArgs, is_quiet: bool) -> anyhow::Result<Answer> {
     let wanted = wanted(args.settings(), &args.output, By::Syn);
-    let report = read(&args.input.inputs, args.input.threads, &wanted, is_quiet)?;
+    let report = read(&args.input, &wanted, is_quiet)?;
     if let Some(dir) = &args.out {
         let write = |name: &str, format| {
             let path = dir.join(name);
@@ -60,7 +61,7 @@ fn report(args: &RunArgs, is_quiet: bool) -> anyhow::Result<Answer> {
 
 fn sources(args: &SourcesArgs, is_quiet: bool) -> anyhow::Result<Answer> {
     let wanted = wanted(SourcesArgs::settings(), &args.output, args.by);
-    let report = read(&args.input.inputs, args.input.threads, &wanted, is_quiet)?;
+    let report = read(&args.input, &wanted, is_quiet)?;
     render::print(&render::sources(&report, args.output.format))
         .context("failed to write the sources")?;
     Ok(answer(&report))
@@ -83,16 +84,13 @@ fn man(dir: &Path) -> anyhow::Result<Answer> {
     Ok(Answer::Yes)
 }
 
-fn read(
-    inputs: &[PathBuf],
-    threads: Option<NonZeroUsize>,
-    wanted: &Wanted,
-    is_quiet: bool,
-) -> anyhow::Result<Report> {
-    let threads =
-        threads.or_else(|| std::thread::available_parallelism().ok()).map_or(1, NonZeroUsize::get);
-    let paths = discover(inputs)?;
-    let (segments, mut input) = verify(&paths, threads);
+fn read(args: &InputArgs, wanted: &Wanted, is_quiet: bool) -> anyhow::Result<Report> {
+    let threads = args
+        .threads
+        .or_else(|| std::thread::available_parallelism().ok())
+        .map_or(1, NonZeroUsize::get);
+    let gathered = gather(&args.inputs, &args.s3)?;
+    let (segments, mut input) = verify(&gathered.files, threads);
     let Plan { streams, copies } = plan(segments)?;
     let used = || streams.iter().flat_map(|stream| &stream.segments);
     input.segments_copied = copies;
@@ -109,18 +107,18 @@ fn read(
 }
 
 /// First pass: which files are whole.
-fn verify(paths: &[PathBuf], threads: usize) -> (Vec<Segment>, Input) {
-    let scanned =
-        parallel::map(paths, threads, |path| open(path).map_err(ScanError::from).and_then(scan));
-    let mut input = Input { segments_found: paths.len() as u64, ..Input::default() };
+fn verify(files: &[Found], threads: usize) -> (Vec<Segment>, Input) {
+    let scanned = parallel::map(files, threads, |file| {
+        open(&file.path).map_err(ScanError::from).and_then(scan)
+    });
+    let mut input = Input { segments_found: files.len() as u64, ..Input::default() };
     let mut segments = Vec::new();
-    for (path, scanned) in paths.iter().zip(scanned) {
-        let name = segment_name(path);
+    for (Found { origin, path, name }, scanned) in files.iter().cloned().zip(scanned) {
         match scanned {
-            Ok(contents) => segments.push(Segment { path: path.clone(), name, contents }),
+            Ok(contents) => segments.push(Segment { path, name, contents }),
             Err(error) => {
                 if input.segments_refused < MAX_EXAMPLES as u64 {
-                    warn!(path = %path.display(), reason = %error, "segment not used");
+                    warn!(path = origin, reason = %error, "segment not used");
                 }
                 input.segments_refused += 1;
                 input.refused.push(Refused { segment: name, reason: error.to_string() });
@@ -134,9 +132,7 @@ fn verify(paths: &[PathBuf], threads: usize) -> (Vec<Segment>, Input) {
 
 /// Second pass: the rows of one stream.
 fn fold(stream: &Stream, settings: Settings, progress: &Progress) -> anyhow::Result<Partial> {
-    let header = stream.segments.first().map(|segment| segment.contents.header.clone());
-    let header = header.expect("a stream has a segment");
-    let mut fold = StreamFold::new(stream.id.clone(), header, settings);
+    let mut fold = StreamFold::new(stream.id.clone(), settings);
     for segment in &stream.segments {
         fold_segment(&mut fold, segment, progress)
             .with_context(|| format!("failed to read `{}` again", segment.path.display()))?;

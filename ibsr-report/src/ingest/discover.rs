@@ -11,11 +11,22 @@ use anyhow::{Context as _, bail};
 
 const EXTENSIONS: [&str; 3] = [".jsonl", ".jsonl.gz", ".jsonl.zst"];
 
+/// A file that may be a segment.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Found {
+    /// Where it came from, for people: a path or an object's address.
+    pub origin: String,
+    /// Where it lies.
+    pub path: PathBuf,
+    /// Its name in the report.
+    pub name: String,
+}
+
 /// Segment files of all inputs, each once, sorted by path.
 ///
 /// # Errors
 /// When an input does not exist, is neither file nor directory, or cannot be listed.
-pub fn discover(inputs: &[PathBuf]) -> anyhow::Result<Vec<PathBuf>> {
+pub fn discover(inputs: &[PathBuf]) -> anyhow::Result<Vec<Found>> {
     let mut found = Vec::new();
     for input in inputs {
         let metadata = fs::metadata(input)
@@ -30,7 +41,21 @@ pub fn discover(inputs: &[PathBuf]) -> anyhow::Result<Vec<PathBuf>> {
     }
     found.sort();
     found.dedup();
-    Ok(found)
+    Ok(found.into_iter().map(Found::from).collect())
+}
+
+impl From<PathBuf> for Found {
+    fn from(path: PathBuf) -> Self {
+        let name = path.file_name().unwrap_or(path.as_os_str()).to_string_lossy();
+        let name = segment_name(&name).to_owned();
+        Self { origin: path.display().to_string(), path, name }
+    }
+}
+
+/// Whether a file of this name may be a segment.
+#[must_use]
+pub fn is_segment(name: &str) -> bool {
+    !name.starts_with('.') && EXTENSIONS.iter().any(|extension| name.ends_with(extension))
 }
 
 fn walk(dir: &Path, found: &mut Vec<PathBuf>) -> anyhow::Result<()> {
@@ -40,12 +65,9 @@ fn walk(dir: &Path, found: &mut Vec<PathBuf>) -> anyhow::Result<()> {
         let kind = entry.file_type().with_context(listing)?;
         let name = entry.file_name();
         let name = name.to_string_lossy();
-        if name.starts_with('.') {
-            continue;
-        }
-        if kind.is_dir() {
+        if kind.is_dir() && !name.starts_with('.') {
             walk(&entry.path(), found)?;
-        } else if kind.is_file() && EXTENSIONS.iter().any(|extension| name.ends_with(extension)) {
+        } else if kind.is_file() && is_segment(&name) {
             found.push(entry.path());
         }
     }
@@ -55,10 +77,9 @@ fn walk(dir: &Path, found: &mut Vec<PathBuf>) -> anyhow::Result<()> {
 /// Name of a segment in the report: its file name without the extension of its packing, so
 /// the same recording gives the same report from a spool and from a bucket.
 #[must_use]
-pub fn segment_name(path: &Path) -> String {
-    let name = path.file_name().unwrap_or(path.as_os_str()).to_string_lossy();
-    let plain = name.strip_suffix(".zst").or_else(|| name.strip_suffix(".gz"));
-    plain.unwrap_or(&name).to_owned()
+pub fn segment_name(file_name: &str) -> &str {
+    let plain = file_name.strip_suffix(".zst").or_else(|| file_name.strip_suffix(".gz"));
+    plain.unwrap_or(file_name)
 }
 
 #[cfg(test)]
@@ -76,7 +97,7 @@ mod tests {
         }
         std::os::unix::fs::symlink(dir.path(), hive.join("loop.jsonl")).expect("linked");
         let found = discover(&[hive.join("a.jsonl"), dir.path().to_owned()]).expect("listed");
-        let names: Vec<_> = found.iter().map(|path| segment_name(path)).collect();
+        let names: Vec<_> = found.iter().map(|file| file.name.as_str()).collect();
         assert_eq!(names, ["a.jsonl", "b.jsonl", "c.jsonl"]);
     }
 

@@ -140,12 +140,12 @@ fn check_agreement(segments: &[Segment]) -> Result<(), PlanError> {
     };
     let facts = |segment: &Segment| {
         let header = &segment.contents.header;
-        (header.attached_boot_ns, header.program_sha256.clone(), header.max_sources)
+        (header.attached_boot_ns, header.max_sources)
     };
     if let [first, rest @ ..] = segments
         && let Some(second) = rest.iter().find(|other| facts(other) != facts(first))
     {
-        return Err(contradiction(first, second, "the program".to_owned()));
+        return Err(contradiction(first, second, "the maps".to_owned()));
     }
     let mut ends: HashMap<u64, (&Segment, u64)> = HashMap::new();
     for (segment, sweep) in sweeps(segments) {

@@ -21,15 +21,15 @@ pub fn sources(report: &Report) -> String {
         generated_at: &'a str,
         is_whole: bool,
         count: u64,
-        top: &'a [SourceRow],
+        sources: &'a [SourceRow],
     }
     pretty(&Only {
         schema: "ibsr-report-sources/1",
         tool: &report.tool,
         generated_at: &report.generated_at,
         is_whole: report.is_whole,
-        count: report.sources.count,
-        top: &report.sources.top,
+        count: report.population.count,
+        sources: report.shown(),
     })
 }
 

@@ -1,10 +1,9 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! Text for people. No verdict: it says what was seen and what a rule would have done.
 
-use std::fmt::Write as _;
+use std::fmt::{Display, Write as _};
 
-use comfy_table::{CellAlignment, Table, presets};
-use ibsr_cli::format_bytes;
+use ibsr_cli::{format_bytes, table};
 
 use crate::clock;
 use crate::model::{Report, RuleOutcome, SourceRow};
@@ -33,7 +32,7 @@ pub fn sources(report: &Report) -> String {
     if !report.is_whole {
         line(&mut out, "some of the input could not be used: `ibsr-report run` says what");
     }
-    table(&mut out, source_table(&report.sources.top));
+    put(&mut out, source_table(report.shown()));
     out
 }
 
@@ -43,7 +42,7 @@ fn line(out: &mut String, text: impl AsRef<str>) {
 }
 
 fn summary(report: &Report, out: &mut String) {
-    let Report { input, period, coverage, law, loss, sources, .. } = report;
+    let Report { input, period, coverage, law, loss, population, .. } = report;
     line(out, format!("IBSR report of {} ({})", report.generated_at, report.tool));
     line(out, "");
     let mut entry = |name: &str, text: String| line(out, format!("{name:<12}{text}"));
@@ -103,7 +102,11 @@ fn summary(report: &Report, out: &mut String) {
         "Sources",
         format!(
             "{}: {} legitimate, {} abusive, {} spoofable, {} unknown (by XDP counters alone)",
-            sources.count, sources.legitimate, sources.abusive, sources.spoofable, sources.unknown
+            population.count,
+            population.legitimate,
+            population.abusive,
+            population.spoofable,
+            population.unknown
         ),
     );
 }
@@ -111,7 +114,7 @@ fn summary(report: &Report, out: &mut String) {
 fn frames(report: &Report, out: &mut String) {
     let t = &report.totals;
     heading(out, "Frames since the epochs began");
-    let mut frames = plain_table(&["outcome", "packets"], &[1]);
+    let mut frames = table(&["outcome", "packets"], &[1]);
     for (name, value) in [
         ("tracked", t.tracked),
         ("other port", t.other_port),
@@ -124,7 +127,7 @@ fn frames(report: &Report, out: &mut String) {
     ] {
         frames.add_row([name.to_owned(), value.to_string()]);
     }
-    table(out, frames);
+    put(out, frames);
     if report.loss.untimed_packets > 0 {
         let untimed = report.loss.untimed_packets;
         line(
@@ -139,15 +142,15 @@ fn frames(report: &Report, out: &mut String) {
 fn busiest(report: &Report, out: &mut String) {
     heading(
         out,
-        &format!("Busiest sources: {} of {}", report.sources.top.len(), report.sources.count),
+        &format!("Busiest sources: {} of {}", report.shown().len(), report.population.count),
     );
-    table(out, source_table(&report.sources.top));
+    put(out, source_table(report.shown()));
 }
 
-fn source_table(rows: &[SourceRow]) -> Table {
+fn source_table(rows: &[SourceRow]) -> impl Display {
     let names =
         ["source", "label", "SYN", "SYN/s peak", "handshakes", "RST", "packets", "bytes", "ports"];
-    let mut table = plain_table(&names, &[2, 3, 4, 5, 6, 7, 8]);
+    let mut table = table(&names, &[2, 3, 4, 5, 6, 7, 8]);
     for row in rows {
         table.add_row([
             row.src.to_string(),
@@ -200,7 +203,7 @@ fn rule(outcome: &RuleOutcome, out: &mut String) {
     }
     let names =
         ["source", "label", "SYN", "SYN acted on", "handshakes", "windows", "first", "last"];
-    let mut acted = plain_table(&names, &[2, 3, 4, 5]);
+    let mut acted = table(&names, &[2, 3, 4, 5]);
     for row in outcome.acted.iter().take(MAX_LISTED) {
         acted.add_row([
             row.src.to_string(),
@@ -213,7 +216,7 @@ fn rule(outcome: &RuleOutcome, out: &mut String) {
             clock::text(row.last_unix_ms),
         ]);
     }
-    table(out, acted);
+    put(out, acted);
     more(out, outcome.sources_acted, "sources");
 }
 
@@ -222,7 +225,7 @@ fn gaps(report: &Report, out: &mut String) {
         return;
     }
     heading(out, "Gaps: counts are whole, rates are not known");
-    let mut gaps = plain_table(&["host", "scope", "from", "to", "reason", "segment"], &[]);
+    let mut gaps = table(&["host", "scope", "from", "to", "reason", "segment"], &[]);
     for gap in report.gaps.iter().take(MAX_LISTED) {
         gaps.add_row([
             gap.host.clone(),
@@ -233,7 +236,7 @@ fn gaps(report: &Report, out: &mut String) {
             gap.segment.clone().unwrap_or_default(),
         ]);
     }
-    table(out, gaps);
+    put(out, gaps);
     more(out, report.gaps.len() as u64, "gaps");
 }
 
@@ -277,20 +280,8 @@ fn more(out: &mut String, count: u64, what: &str) {
     }
 }
 
-fn plain_table(names: &[&str], right: &[usize]) -> Table {
-    let mut table = Table::new();
-    table.load_style(presets::UTF8_HORIZONTAL_ONLY);
-    table.set_header(names);
-    for &column in right {
-        if let Some(column) = table.column_mut(column) {
-            column.set_cell_alignment(CellAlignment::Right);
-        }
-    }
-    table
-}
-
 /// Without the blanks that the table leaves at the ends of lines.
-fn table(out: &mut String, table: Table) {
+fn put(out: &mut String, table: impl Display) {
     for row in table.to_string().lines() {
         writeln!(out, "{}", row.trim_end()).expect("a string can be written");
     }

@@ -81,7 +81,7 @@ pub fn explain(mut found: Vec<GapFact>, stated: &[StatedGap], last: WallClock) -
 }
 
 /// The gap between two streams of one scope, the earlier one first; none when they are of
-/// different scopes or overlap.
+/// different scopes or overlap, or when the second states it itself.
 #[must_use]
 pub fn between(first: &StreamFacts, second: &StreamFacts) -> Option<GapFact> {
     if (&first.id.host, &first.id.scope) != (&second.id.host, &second.id.scope) {
@@ -90,6 +90,11 @@ pub fn between(first: &StreamFacts, second: &StreamFacts) -> Option<GapFact> {
     let span_unix_ms = (first.span_unix_ms?.1, second.span_unix_ms?.0);
     let is_boot = first.id.boot_id != second.id.boot_id;
     let why = if is_boot { Why::Boot } else { Why::Epoch };
+    let (from, to) = span_unix_ms;
+    let is_stated = second.gaps.iter().any(|gap| {
+        let (stated_from, stated_to) = gap.span_unix_ms;
+        stated_from < to && stated_to > from
+    });
     let gap = GapFact { over: None, span_unix_ms, why, segment: None };
-    (span_unix_ms.0 < span_unix_ms.1).then_some(gap)
+    (from < to && !is_stated).then_some(gap)
 }

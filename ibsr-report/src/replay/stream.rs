@@ -4,7 +4,7 @@
 //! The rows of a sweep wait for the `sweep` row that closes them: until then nobody knows
 //! whether they count, and over which interval.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use ibsr_proto::snapshot::{Header, Row, Source, Sweep};
 
@@ -45,8 +45,10 @@ pub struct WindowSyn {
 pub struct StreamFacts {
     /// Whose.
     pub id: StreamId,
-    /// First header.
-    pub header: Header,
+    /// Digests of the programs that counted, sorted.
+    pub programs: BTreeSet<String>,
+    /// How strongly the maps are bound to them.
+    pub evidence: BTreeSet<String>,
     /// Sweeps used.
     pub sweeps: u64,
     /// Sweeps that another file had already.
@@ -113,12 +115,12 @@ pub struct StreamFold {
 }
 
 impl StreamFold {
-    /// Before the first segment, whose header is `header`.
+    /// Before the first segment.
     #[must_use]
-    pub fn new(id: StreamId, header: Header, settings: Settings) -> Self {
+    pub fn new(id: StreamId, settings: Settings) -> Self {
         Self {
             settings,
-            facts: StreamFacts::new(id, header),
+            facts: StreamFacts::new(id),
             segment: String::new(),
             pace: Pace::default(),
             pending: Vec::new(),
@@ -136,6 +138,8 @@ impl StreamFold {
     /// Begins a segment.
     pub fn begin(&mut self, name: &str, header: &Header) {
         name.clone_into(&mut self.segment);
+        self.facts.programs.insert(header.program_sha256.clone());
+        self.facts.evidence.insert(header.evidence.clone());
         let Header { period_ms, attached_boot_ns, .. } = *header;
         self.pace = Pace { period_ms, attached_boot_ns };
     }
@@ -342,10 +346,11 @@ impl Book<'_> {
 }
 
 impl StreamFacts {
-    fn new(id: StreamId, header: Header) -> Self {
+    fn new(id: StreamId) -> Self {
         Self {
             id,
-            header,
+            programs: BTreeSet::new(),
+            evidence: BTreeSet::new(),
             sweeps: 0,
             duplicates: 0,
             rows: 0,
