@@ -3,18 +3,17 @@
 //! chains, random damage. Each frame must be passed unchanged and raise exactly the counter
 //! that a slow reference parser names.
 
-use std::sync::atomic::{AtomicU32, Ordering};
-
 use ibsr_proto::ports::PortSet;
 use ibsr_tests::frames::{Ext, Frame, ethertype, flag, protocol};
 use ibsr_tests::prog::Sensor;
-use rustix::thread::{CpuSet, sched_setaffinity};
 use test_tag::tag;
 
 #[path = "xdp_fixtures/bench.rs"]
 mod bench;
 #[path = "xdp_fixtures/handshakes.rs"]
 mod handshakes;
+#[path = "xdp_fixtures/races.rs"]
+mod races;
 #[path = "xdp_fixtures/reference.rs"]
 mod reference;
 
@@ -308,46 +307,4 @@ fn damaged_frames_are_judged_as_the_reference_judges_them() {
     }
     bench.finish();
     assert!(seen.iter().all(|&count| count > 100), "every class must be tried: {seen:?}");
-}
-
-/// X8: two CPUs see the first packets of the same sources at the same time. What both count
-/// must be there, whoever made the entry.
-#[tag(root)]
-#[test]
-fn no_count_is_lost_when_two_cpus_meet_a_new_source() {
-    const SOURCES: u32 = 20_000;
-    /// How long to wait for the other CPU before the scheduler may run somebody else.
-    const SPINS: u32 = 1_000;
-    let sensor = Sensor::load(&PortSet::all(), 1 << 16);
-    let syn = |number| Frame::v4(0x0a00_0000 + number, [10, 77, 0, 1]).flags(flag::SYN).build();
-    let steps = [AtomicU32::new(0), AtomicU32::new(0)];
-    let run = |cpu: usize| {
-        let mut only = CpuSet::new();
-        only.set(cpu);
-        sched_setaffinity(None, &only).expect("the test may choose its CPU");
-        for number in 0..SOURCES {
-            let frame = syn(number);
-            // In step with the other CPU, so that each source is new to both.
-            steps[cpu].store(number + 1, Ordering::Release);
-            let mut spins = 0;
-            while steps[1 - cpu].load(Ordering::Acquire) <= number {
-                spins += 1;
-                match spins % SPINS {
-                    0 => std::thread::yield_now(),
-                    _ => std::hint::spin_loop(),
-                }
-            }
-            sensor.see(&frame);
-        }
-    };
-    std::thread::scope(|scope| {
-        scope.spawn(|| run(0));
-        scope.spawn(|| run(1));
-    });
-    let totals = sensor.totals();
-    assert_eq!((totals.tracked, totals.insert_failed), (2 * u64::from(SOURCES), 0));
-    let sources = sensor.sources();
-    assert_eq!(sources.len() as u32, SOURCES);
-    assert!(sources.values().all(|source| (source.packets, source.syn) == (2, 2)));
-    assert_eq!(totals.inserted, u64::from(SOURCES));
 }

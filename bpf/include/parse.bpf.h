@@ -5,26 +5,20 @@
  * says which class the frame belongs to when it can go no further.
  *
  * It promises to read inside the frame only, to terminate, and to call a frame TCP only
- * when every length on the way agreed. Of a frame in several buffers it reads the first: a
- * header behind it counts as cut short. It never writes to the packet and touches no map.
- *
- * The cursor is an offset, not a pointer: subtracting packet pointers asks for
- * CAP_PERFMON, which the loader then does without.
+ * when every length on the way agreed. It never writes to the packet and touches no map.
  */
 #ifndef IBSR_PARSE_BPF_H
 #define IBSR_PARSE_BPF_H
 
-#include <linux/bpf.h>
 #include <linux/if_ether.h>
 #include <linux/in.h>
 #include <linux/ip.h>
 #include <linux/ipv6.h>
 #include <linux/tcp.h>
 #include <bpf/bpf_endian.h>
-#include <bpf/bpf_helpers.h>
+#include "cursor.bpf.h"
 #include "ibsr_abi.h"
 
-#define VLAN_TCI_LEN	       4
 #define IPV4_MF_OR_OFFSET      0x3fff /* more-fragments flag and the 13 offset bits */
 #define IPV6_FRAG_MF_OR_OFFSET 0xfff9
 #define BIG_FRAME_BYTES	       65535 /* a longer datagram cannot state its length in 16 bits */
@@ -36,14 +30,6 @@ enum frame_class {
 	FRAME_MALFORMED,
 	FRAME_FRAGMENT,
 	FRAME_OTHER_L4,
-};
-
-struct cursor {
-	void *data;
-	void *data_end;
-	__u32 offset;	 /* of the next header */
-	__u32 frame_len; /* of all fragments of the buffer, not only the first */
-	__u32 l3_end;	 /* offset behind the IP datagram: what follows is padding */
 };
 
 /* What the sensor needs of a TCP segment; addresses in network order, the rest in host order. */
@@ -70,25 +56,6 @@ struct ipv6_ext {
 	__be16 frag_off;
 	__be32 rest;
 };
-
-/*
- * Two byte swaps that cancel out, after which the verifier knows nothing of the number. All
- * ways to this point then look alike to it and one visit covers them: eight extension
- * headers cost eight visits, not one for each combination of their kinds.
- */
-#define forget(number) asm volatile("%0 = be32 %0; %0 = be32 %0" : "+r"(number))
-
-/* The next header when `size` bytes of it are there, or NULL; does not move. The bound
- * on the offset is the verifier's: a packet pointer may move by less than 64 KiB. */
-static __always_inline void *peek(const struct cursor *c, __u32 size)
-{
-	__u32 offset = c->offset & 0x7fff;
-	void *at = c->data + offset;
-
-	if (at + size > c->data_end)
-		return NULL;
-	return at;
-}
 
 static __always_inline void v4_mapped(__u8 *to, __be32 addr)
 {
@@ -120,7 +87,7 @@ static __always_inline __be16 parse_link(struct cursor *c)
 		if (!tag)
 			return 0;
 		ethertype = tag->ethertype;
-		c->offset += VLAN_TCI_LEN;
+		c->offset += sizeof(*tag);
 	}
 	return ethertype;
 }

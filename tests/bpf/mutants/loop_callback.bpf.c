@@ -14,6 +14,7 @@ int mutant(struct xdp_md *ctx)
 	__u32 context = 0;
 
 	observe(ctx);
+	/* bpflint: disable=bpf-loop */
 	bpf_loop(4, body, &context, 0);
 	return XDP_PASS;
 }
