@@ -132,6 +132,27 @@ fn gap_rows_are_written_between_sweeps_or_wait_for_the_next() {
     assert_eq!(from, [Some(1), Some(2), Some(3)]);
 }
 
+/// A gap row is told once, in a file that was sealed: not lost with a lost file, and not
+/// repeated after a sealed one.
+#[test]
+fn gap_rows_of_a_lost_file_come_again_in_the_next() {
+    let mut bench = Bench::new();
+    bench.write_sweep(1, 1);
+    let (reason, segment) = (GapReason::Detached, None);
+    bench.spool.gap(Gap { from_boot_ns: 7, to_boot_ns: 8, reason, segment });
+    fs::write(bench.dir().join(format!("{PREFIX}000000000001.jsonl")), "").expect("in the way");
+    bench.spool.seal().expect_err("the name is taken");
+    let mut told = |seq| {
+        bench.write_sweep(seq, 1);
+        let path = bench.spool.seal().expect("seals").expect("a segment");
+        let rows = sealed_rows(&path);
+        let gaps = rows.iter().filter(|row| row["type"] == "gap");
+        gaps.map(|row| row["reason"].as_str().expect("text").to_owned()).collect::<Vec<_>>()
+    };
+    assert_eq!(told(2), ["detached", "disk"]);
+    assert_eq!(told(3), Vec::<String>::new());
+}
+
 /// Two writers would interleave their numbers.
 #[test]
 fn a_second_reader_of_the_same_scope_is_refused() {
