@@ -86,24 +86,20 @@ pub enum S3Command {
 /// Flags of `s3 run`.
 #[derive(Debug, Args)]
 pub struct RunArgs {
-    /// From where to where.
-    #[command(flatten)]
-    pub transfer: TransferArgs,
-
     /// Print what would be uploaded and exit
     ///
     /// Reads the spool and the ledger; writes nothing and opens no connection.
     #[arg(long)]
     pub dry_run: bool,
+
+    /// From where to where.
+    #[command(flatten)]
+    pub transfer: TransferArgs,
 }
 
 /// Flags of `s3 watch`.
 #[derive(Debug, Args)]
 pub struct WatchArgs {
-    /// From where to where.
-    #[command(flatten)]
-    pub transfer: TransferArgs,
-
     /// Look at the whole spool this often even if nothing seems to happen
     ///
     /// Notifications can be lost; this cannot. Also how soon what was left over is tried
@@ -116,6 +112,10 @@ pub struct WatchArgs {
         value_parser = parse_duration
     )]
     pub rescan: Duration,
+
+    /// From where to where.
+    #[command(flatten)]
+    pub transfer: TransferArgs,
 }
 
 /// Flags of `s3 status`.

@@ -47,7 +47,12 @@ impl Pass {
 
     /// A segment whose work ended.
     pub fn note(&mut self, found: &Found, end: JobEnd) {
-        self.bar.inc(found.bytes);
+        let bar = self.bar.clone();
+        bar.suspend(|| self.say(found, end));
+        bar.inc(found.bytes);
+    }
+
+    fn say(&mut self, found: &Found, end: JobEnd) {
         let path = found.path();
         let path = path.display();
         match end {

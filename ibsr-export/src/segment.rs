@@ -16,7 +16,7 @@ use sha2::{Digest as _, Sha256};
 /// A footer is about 130 bytes; whatever is longer is none.
 const MAX_FOOTER_BYTES: u64 = 4096;
 /// A sweep row is about 700 bytes.
-const MAX_SWEEP_BYTES: usize = 64 << 10;
+const MAX_SWEEP_BYTES: u64 = 64 << 10;
 /// One read. Also the step in which the last sweep is looked for, backwards.
 const CHUNK_BYTES: usize = 256 << 10;
 /// Start of a sweep row and of the line that it begins; `type` stands first by contract.
@@ -90,7 +90,7 @@ pub fn read_checked(file: &File, out: &mut impl Write) -> Result<Checked, Segmen
     let before = file.metadata().map_err(SegmentError::Read)?;
     let bytes = before.len();
     let (footer_at, footer) = footer(file, bytes)?;
-    let last_unix_ms = last_sweep_ms(file, footer_at).map_err(SegmentError::Read)?;
+    let last_unix_ms = last_sweep_ms(file, footer_at)?;
     let copied = copy(file, footer_at, bytes, out)?;
     if !is_unchanged(&before, &file.metadata().map_err(SegmentError::Read)?) {
         return Err(SegmentError::Changed);
@@ -132,8 +132,9 @@ fn footer(file: &File, bytes: u64) -> Result<(u64, Footer), SegmentError> {
     }
 }
 
+/// The bytes of `[start, end)`, which is at most a few chunks long.
 fn read_range(file: &File, start: u64, end: u64) -> Result<Vec<u8>, SegmentError> {
-    let mut bytes = vec![0; usize::try_from(end - start).expect("a few KiB")];
+    let mut bytes = vec![0; usize::try_from(end - start).expect("a few chunks")];
     match file.read_exact_at(&mut bytes, start) {
         Ok(()) => Ok(bytes),
         Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => Err(SegmentError::Changed),
@@ -193,14 +194,13 @@ fn copy_range(
 
 /// Wall clock of the last sweep row before `end`. The row closes its sweep, so it stands
 /// within the last chunk unless thousands of gap rows follow it.
-fn last_sweep_ms(file: &File, end: u64) -> io::Result<Option<u64>> {
+fn last_sweep_ms(file: &File, end: u64) -> Result<Option<u64>, SegmentError> {
     let mut stop = end;
     while stop > 0 {
         // Chunks overlap by one mark less a byte, so that a mark across the seam is seen.
         let start = stop.saturating_sub(CHUNK_BYTES as u64);
         let seam = end.min(stop + SWEEP_LINE.len() as u64 - 1);
-        let mut chunk = vec![0; usize::try_from(seam - start).expect("a chunk")];
-        file.read_exact_at(&mut chunk, start)?;
+        let chunk = read_range(file, start, seam)?;
         if let Some(at) = chunk.windows(SWEEP_LINE.len()).rposition(|bytes| bytes == SWEEP_LINE) {
             return sweep_ms(file, start + at as u64 + 1, end);
         }
@@ -209,17 +209,18 @@ fn last_sweep_ms(file: &File, end: u64) -> io::Result<Option<u64>> {
     Ok(None)
 }
 
-fn sweep_ms(file: &File, at: u64, end: u64) -> io::Result<Option<u64>> {
-    let room = usize::try_from(end - at).unwrap_or(MAX_SWEEP_BYTES).min(MAX_SWEEP_BYTES);
-    let mut bytes = vec![0; room];
-    file.read_exact_at(&mut bytes, at)?;
+fn sweep_ms(file: &File, at: u64, end: u64) -> Result<Option<u64>, SegmentError> {
+    let bytes = read_range(file, at, end.min(at + MAX_SWEEP_BYTES))?;
     let line = bytes.split(|byte| *byte == b'\n').next().unwrap_or(&[]);
     Ok(serde_json::from_slice::<SweepTime>(line).ok().map(|sweep| sweep.at_unix_ms))
 }
 
-/// Where `name`'s last sweep says it lies in time, without reading the rest; for `--dry-run`.
-pub fn peek_last_unix_ms(file: &File) -> io::Result<Option<u64>> {
-    last_sweep_ms(file, file.metadata()?.len())
+/// When the last sweep in `file` was taken, without reading the rest; for `--dry-run`.
+///
+/// # Errors
+/// [`SegmentError::Read`], or [`SegmentError::Changed`].
+pub fn peek_last_unix_ms(file: &File) -> Result<Option<u64>, SegmentError> {
+    last_sweep_ms(file, file.metadata().map_err(SegmentError::Read)?.len())
 }
 
 #[cfg(test)]
