@@ -5,6 +5,7 @@
 
 use std::io;
 use std::os::fd::AsFd as _;
+use std::path::Path;
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
@@ -53,11 +54,13 @@ pub struct Attach {
 ///
 /// # Errors
 /// When anything is in the way; nothing is left attached then that was not attached before.
-pub fn run(args: &XdpArgs) -> Result<Answer> {
-    let attach = Attach::look(args)?;
+pub fn run(args: &XdpArgs, pin_root: &Path) -> Result<Answer> {
+    let group = privilege::take_group(&args.group, args.group == PIN_GROUP)?;
+    privilege::limit_to_look()?;
+    let attach = Attach::look(args, group)?;
     privilege::limit()?;
     preflight::require_frags()?;
-    let root = PinRoot::create(&args.pins.pin_root, attach.group)?;
+    let root = PinRoot::create(pin_root, attach.group)?;
     let answer = attach.settle(&root);
     if answer.is_err() || args.dry_run {
         root.remove_if_made_here();
@@ -67,7 +70,7 @@ pub fn run(args: &XdpArgs) -> Result<Answer> {
 }
 
 impl Attach {
-    fn look(args: &XdpArgs) -> Result<Self> {
+    fn look(args: &XdpArgs, group: Gid) -> Result<Self> {
         let scope = Scope::xdp(&args.ifname)?;
         let ifindex = netdev::find(&args.ifname, args.wait)?;
         if let Some(state) = netdev::silence(&args.ifname) {
@@ -83,7 +86,7 @@ impl Attach {
                 mode: args.mode.map(XdpMode::from),
                 boot_id: meta::boot_id()?,
             },
-            group: privilege::take_group(&args.group, args.group == PIN_GROUP)?,
+            group,
             occupants: netdev::occupants(ifindex)?,
             dry_run: args.dry_run,
         })
@@ -117,8 +120,8 @@ impl Attach {
     }
 
     fn other_interface(&self, ifindex: u32) -> anyhow::Error {
-        let name = kernel::ifname(ifindex).map_or_else(
-            |_| "which is in another network namespace".to_owned(),
+        let name = netdev::name_of(ifindex).map_or_else(
+            || "which is in another network namespace".to_owned(),
             |name| format!("now named `{name}`"),
         );
         with_hint(

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! The command line, as plain data. Nothing here does I/O.
+//! The command line, as plain data.
 
-use std::path::PathBuf;
+use std::io;
+use std::path::{self, PathBuf};
 use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
@@ -41,6 +42,16 @@ pub struct PinArgs {
     /// the path must belong to root or to the caller and must not be a symbolic link.
     #[arg(long, value_name = "DIR", default_value = PIN_ROOT, env = "IBSR_PIN_ROOT")]
     pub pin_root: PathBuf,
+}
+
+impl PinArgs {
+    /// The directory as an absolute path, so that each part of it can be checked.
+    ///
+    /// # Errors
+    /// When it is relative and the working directory is gone.
+    pub fn root(&self) -> io::Result<PathBuf> {
+        path::absolute(&self.pin_root)
+    }
 }
 
 /// How `status` and `check` print.

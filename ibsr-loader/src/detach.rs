@@ -14,12 +14,14 @@ use crate::installed::{self, Installed};
 use crate::kernel;
 use crate::out;
 use crate::pindir::{self, PinRoot};
+use crate::privilege;
 
 /// Runs the subcommand.
 ///
 /// # Errors
 /// When a pin is not ours or cannot be removed; scopes before it are detached by then.
 pub fn run(pin_root: &Path, scope: Option<&Scope>, dry_run: bool) -> Result<Answer> {
+    privilege::limit_to_naming()?;
     let Some(root) = PinRoot::open(pin_root)? else {
         info!(pin_root = %pin_root.display(), "nothing is attached");
         return Ok(Answer::Yes);

@@ -32,7 +32,8 @@ pub fn explain_bpf(error: anyhow::Error) -> anyhow::Error {
 }
 
 /// The capabilities were there, so something else says no.
-fn refused_although_capable() -> String {
+#[must_use]
+pub fn refused_although_capable() -> String {
     let lockdown = fs::read_to_string("/sys/kernel/security/lockdown").unwrap_or_default();
     let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
     let uid_map = fs::read_to_string("/proc/self/uid_map").unwrap_or_default();

@@ -305,7 +305,10 @@ union IfValue {
 }
 
 /// Any socket takes interface ioctls. Netlink is the one family that the unit allows.
-fn ioctl_socket() -> io::Result<OwnedFd> {
+///
+/// # Errors
+/// When not even that one is allowed.
+pub fn ioctl_socket() -> io::Result<OwnedFd> {
     Ok(socket(AddressFamily::NETLINK, SocketType::DGRAM, None)?)
 }
 
@@ -320,22 +323,6 @@ fn interface_ioctl(request: libc::Ioctl, ifname: &str, value: IfValue) -> io::Re
     // live exclusive borrow by the caller.
     let result = unsafe { libc::ioctl(socket.as_raw_fd(), request, &raw mut ifreq) };
     if result < 0 { Err(io::Error::last_os_error()) } else { Ok(ifreq.value) }
-}
-
-/// Index of an interface of this network namespace.
-///
-/// # Errors
-/// ENODEV when there is none of that name.
-pub fn ifindex(ifname: &str) -> io::Result<u32> {
-    Ok(rustix::net::netdevice::name_to_index(ioctl_socket()?, ifname)?)
-}
-
-/// Name of an interface of this network namespace.
-///
-/// # Errors
-/// ENODEV when there is none of that index.
-pub fn ifname(ifindex: u32) -> io::Result<String> {
-    Ok(rustix::net::netdevice::index_to_name(ioctl_socket()?, ifindex)?)
 }
 
 /// MTU of an interface in bytes.

@@ -42,14 +42,14 @@ fn run(cli: Cli) -> Result<Answer> {
     cli.log.init();
     bridge_libbpf();
     match cli.command {
-        Command::Attach { sensor: Sensor::Xdp(args) } => attach::run(&args),
+        Command::Attach { sensor: Sensor::Xdp(args) } => attach::run(&args, &args.pins.root()?),
         Command::Detach { scope, pins, dry_run } => {
-            detach::run(&pins.pin_root, scope.as_ref(), dry_run)
+            detach::run(&pins.root()?, scope.as_ref(), dry_run)
         }
         Command::Status { scope, pins, format } => {
-            status::run(&pins.pin_root, scope.as_ref(), format)
+            status::run(&pins.root()?, scope.as_ref(), format)
         }
-        Command::Check { ifname, pins, format } => check::run(&ifname, &pins.pin_root, format),
+        Command::Check { ifname, pins, format } => check::run(&ifname, &pins.root()?, format),
         Command::Selftest => selftest::run(),
         Command::Completions { shell } => write_completions(shell),
         Command::Man { dir } => write_man(&dir),

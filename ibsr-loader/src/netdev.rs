@@ -4,12 +4,14 @@
 
 use std::fmt;
 use std::fs;
+use std::io;
 use std::os::fd::AsFd as _;
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result};
 use ibsr_proto::abi::hex;
+use rustix::net::netdevice::{index_to_name, name_to_index};
 use tracing::info;
 
 use crate::hint::{missing_interface, with_hint};
@@ -56,7 +58,7 @@ pub fn find(ifname: &str, wait: Option<Duration>) -> Result<u32> {
     let start = Instant::now();
     let mut is_told = false;
     loop {
-        let error = match kernel::ifindex(ifname) {
+        let error = match index_of(ifname) {
             Ok(ifindex) => return Ok(ifindex),
             Err(error) => error,
         };
@@ -72,6 +74,16 @@ pub fn find(ifname: &str, wait: Option<Duration>) -> Result<u32> {
         }
         sleep(POLL);
     }
+}
+
+fn index_of(ifname: &str) -> io::Result<u32> {
+    Ok(name_to_index(kernel::ioctl_socket()?, ifname)?)
+}
+
+/// Name of an interface of this network namespace.
+#[must_use]
+pub fn name_of(ifindex: u32) -> Option<String> {
+    index_to_name(kernel::ioctl_socket().ok()?, ifindex).ok()
 }
 
 fn missing(ifname: &str, wait: Option<Duration>) -> anyhow::Error {

@@ -68,7 +68,7 @@ pub struct Wanted {
 pub enum Course {
     /// Nothing is there: attach.
     Fresh,
-    /// What is there counts nothing: remove it, attach.
+    /// What is there cannot go on: remove it, attach.
     Replace(Why),
     /// Same settings: keep the maps. Nothing to do when the program is the same too.
     SameMaps,

@@ -7,7 +7,7 @@ use std::io;
 use anyhow::{Context as _, Result};
 use ibsr_proto::abi::XdpMode;
 
-use crate::hint::{explain_bpf, with_hint};
+use crate::hint::{explain_bpf, refused_although_capable, with_hint};
 use crate::kernel;
 
 /// Bit of `enum netdev_xdp_act`, `<linux/netdev.h>`: the driver runs XDP programs.
@@ -61,6 +61,7 @@ pub fn explain_refusal(
 ) -> String {
     let is_single_buffer = features & ACT_RX_SG == 0;
     match (mode, error.raw_os_error()) {
+        (_, Some(libc::EPERM)) => refused_although_capable(),
         (XdpMode::Native, Some(libc::EOPNOTSUPP)) if features & ACT_BASIC == 0 => {
             "the driver has no XDP: leave off `--mode native` to attach in the core".to_owned()
         }

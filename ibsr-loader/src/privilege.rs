@@ -27,19 +27,42 @@ pub fn missing() -> Result<Vec<String>> {
     Ok(REQUIRED.iter().filter(|cap| !effective.contains(cap)).map(ToString::to_string).collect())
 }
 
-/// Checks the required capabilities and drops every other one from every set.
+/// Checks the required capabilities and drops every other one, except CAP_SYS_ADMIN where it
+/// is there: only that may ask for the name of somebody else's program.
 ///
 /// # Errors
 /// When one is missing; the message names it.
-pub fn limit() -> Result<()> {
+pub fn limit_to_look() -> Result<()> {
     let missing = missing()?;
     if !missing.is_empty() {
         let error = anyhow::anyhow!("missing {}", missing.join(" and "));
-        return Err(with_hint(
-            error,
-            "run as root, or with `AmbientCapabilities=CAP_BPF CAP_NET_ADMIN CAP_PERFMON` in a unit",
-        ));
+        let caps = REQUIRED.map(|cap| cap.to_string()).join(" ");
+        let hint = format!("run as root, or in a unit with `AmbientCapabilities={caps}`");
+        return Err(with_hint(error, hint));
     }
+    set(&REQUIRED.into_iter().chain(naming()).collect())
+}
+
+/// Drops everything but CAP_SYS_ADMIN where it is there: removing pins of one's own takes no
+/// capability, and naming what is not ours takes only that one.
+///
+/// # Errors
+/// When the kernel refuses, which it does not for dropping.
+pub fn limit_to_naming() -> Result<()> {
+    set(&naming().into_iter().collect())
+}
+
+fn naming() -> Option<Capability> {
+    let naming = Capability::CAP_SYS_ADMIN;
+    caps::has_cap(None, CapSet::Permitted, naming).unwrap_or(false).then_some(naming)
+}
+
+/// Drops every capability that loading and attaching does not need.
+///
+/// # Errors
+/// When one of those is missing; the message names it.
+pub fn limit() -> Result<()> {
+    limit_to_look()?;
     set(&REQUIRED.into_iter().collect())
 }
 
@@ -67,7 +90,7 @@ fn set(keep: &CapsHashSet) -> Result<()> {
 }
 
 /// Group that new pins get. Takes it as the effective group where that is allowed, so that no
-/// CAP_CHOWN is needed later. Call before [`limit`].
+/// CAP_CHOWN is needed later. Call before [`limit_to_look`].
 ///
 /// # Errors
 /// When `wanted` was given by the operator and there is no such group.

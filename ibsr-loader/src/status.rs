@@ -19,7 +19,7 @@ use serde::Serialize;
 use crate::cli::Format;
 use crate::installed::{self, Installed, Pin};
 use crate::kernel::{self, XdpState};
-use crate::{meta, netdev, object, out, pindir};
+use crate::{meta, netdev, object, out, pindir, privilege};
 
 /// Schema of `--format json`.
 const SCHEMA: &str = "ibsr-status/1";
@@ -100,6 +100,7 @@ struct World {
 /// # Errors
 /// When the pin root belongs to somebody else or cannot be read.
 pub fn run(pin_root: &Path, only: Option<&Scope>, format: Format) -> Result<Answer> {
+    privilege::drop_all()?;
     let scopes = match only {
         Some(scope) => vec![scope.clone()],
         None if pindir::is_pin_root(pin_root)? => pindir::scopes(pin_root)?,
@@ -123,7 +124,7 @@ fn look(pin_root: &Path, scope: &Scope) -> Result<ScopeReport> {
         return Ok(absent(scope, prepared.is_some()));
     };
     let ifindex = ifindex_of(&found);
-    let ifname_now = ifindex.and_then(|ifindex| kernel::ifname(ifindex).ok());
+    let ifname_now = ifindex.and_then(netdev::name_of);
     let world = World {
         boot_id: meta::boot_id()?,
         xdp: ifindex.and_then(|ifindex| kernel::query_xdp(ifindex).ok()).unwrap_or_default(),
@@ -304,3 +305,6 @@ fn rows(facts: &Facts) -> Vec<(&'static str, String)> {
     row("counted", facts.totals.map(|t| format!("{} frames, {} tracked", t.received, t.tracked)));
     rows
 }
+
+#[cfg(test)]
+mod tests;

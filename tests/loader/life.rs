@@ -214,8 +214,7 @@ fn maps_that_somebody_reads_outlive_the_detach() {
 #[test]
 fn selftest_proves_and_runs_the_program() {
     let world = World::new();
-    let said =
-        say(&mut world.pair.host.command(world.loader.to_str().expect("plain")).arg("selftest"));
+    let said = say(world.pair.host.command(world.loader.to_str().expect("plain")).arg("selftest"));
     let said = said.expect_code(0);
     for part in ["each returns XDP_PASS", "digest", "equal", "7 of 7 passed unchanged"] {
         assert!(said.stdout.contains(part), "{part}: {}", said.stdout);

@@ -7,100 +7,33 @@
 
 use std::fs::{self, DirBuilder, File};
 use std::io;
-use std::os::fd::BorrowedFd;
-use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, PermissionsExt as _};
+use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _};
 use std::path::{Path, PathBuf};
+use std::thread::sleep;
+use std::time::{Duration, Instant};
 
 use ibsr_proto::pins::{DIR_MODE, LINK, PROG, Scope, XDP_MAPS};
 use rustix::fs::{CWD, FlockOperation, Gid, RenameFlags, flock, renameat_with, statfs};
 use rustix::process::geteuid;
-use tracing::{info, warn};
+use tracing::info;
 
-use crate::kernel;
+mod error;
+mod stage;
+
+pub use error::PinDirError;
+pub use stage::Stage;
+
+use error::failed;
+use stage::give;
 
 /// `f_type` of bpffs, <linux/magic.h>.
 const BPF_FS_MAGIC: u64 = 0xcafe_4a11;
 
-/// Why a directory cannot be used.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum PinDirError {
-    /// The parent is no bpffs.
-    #[error(
-        "`{}` is not on a bpffs\nhint: mount one with `mount -t bpf bpf /sys/fs/bpf`", .path.display()
-    )]
-    NotBpffs {
-        /// What was to hold pins.
-        path: PathBuf,
-    },
-    /// A component is a symbolic link.
-    #[error("`{}` is a symbolic link of uid {uid}: refused\nhint: name the real path with --pin-root", .path.display())]
-    Symlink {
-        /// The component.
-        path: PathBuf,
-        /// Its owner.
-        uid: u32,
-    },
-    /// A component is not a directory.
-    #[error("`{}` (owner uid {uid}) is not a directory: refused", .path.display())]
-    NotADirectory {
-        /// The component.
-        path: PathBuf,
-        /// Its owner.
-        uid: u32,
-    },
-    /// A component belongs to somebody else.
-    #[error("`{}` belongs to uid {uid}, neither root nor the caller: refused\nhint: see who made it, then remove it or use another --pin-root", .path.display())]
-    Owner {
-        /// The component.
-        path: PathBuf,
-        /// Its owner.
-        uid: u32,
-    },
-    /// Others may write to it.
-    #[error("`{}` (owner uid {uid}) has mode {mode:04o}, so others can change it: refused\nhint: `chmod go-w {}`", .path.display(), .path.display())]
-    Writable {
-        /// The component.
-        path: PathBuf,
-        /// Its owner.
-        uid: u32,
-        /// Its mode.
-        mode: u32,
-    },
-    /// The mount is read-only.
-    #[error("failed to {verb} `{}` (owner uid {uid}): the file system is read-only\nhint: `mount -o remount,rw /sys/fs/bpf`; in a unit leave off ProtectKernelTunables", .path.display())]
-    ReadOnly {
-        /// What was tried.
-        verb: &'static str,
-        /// On what.
-        path: PathBuf,
-        /// Owner of the nearest directory that exists.
-        uid: u32,
-    },
-    /// Anything else.
-    #[error("failed to {verb} `{}`", .path.display())]
-    Io {
-        /// What was tried.
-        verb: &'static str,
-        /// On what.
-        path: PathBuf,
-        /// Why not.
-        source: io::Error,
-    },
-}
-
 type Result<T> = std::result::Result<T, PinDirError>;
 
-fn failed(verb: &'static str, path: &Path) -> impl FnOnce(io::Error) -> PinDirError {
-    let path = path.to_owned();
-    move |source| match source.kind() {
-        io::ErrorKind::ReadOnlyFilesystem => {
-            let nearest = path.ancestors().find_map(|dir| fs::symlink_metadata(dir).ok());
-            PinDirError::ReadOnly { verb, path, uid: nearest.map_or(0, |meta| meta.uid()) }
-        }
-        _ => PinDirError::Io { verb, path, source },
-    }
-}
+/// A loader holds the lock for well under a second.
+const LOCK_WAIT: Duration = Duration::from_secs(60);
+const LOCK_POLL: Duration = Duration::from_millis(50);
 
 /// The directory of all scopes, locked against other loaders while this value lives.
 #[derive(Debug)]
@@ -230,12 +163,20 @@ pub fn is_ours(name: &str) -> bool {
     [LINK, PROG].contains(&name) || XDP_MAPS.iter().any(|(pin, _)| *pin == name)
 }
 
+/// Polls, because a reader of the directory may lock it too and nothing would ever end.
 fn wait_for_lock(lock: &File, path: &Path) -> Result<()> {
-    if flock(lock, FlockOperation::NonBlockingLockExclusive).is_ok() {
-        return Ok(());
+    let start = Instant::now();
+    while flock(lock, FlockOperation::NonBlockingLockExclusive).is_err() {
+        if start.elapsed() < LOCK_POLL {
+            info!(path = %path.display(), "waiting for another loader");
+        }
+        let waited_s = start.elapsed().as_secs();
+        if waited_s >= LOCK_WAIT.as_secs() {
+            return Err(PinDirError::Locked { path: path.to_owned(), waited_s });
+        }
+        sleep(LOCK_POLL);
     }
-    info!(path = %path.display(), "waiting for another loader");
-    flock(lock, FlockOperation::LockExclusive).map_err(|errno| failed("lock", path)(errno.into()))
+    Ok(())
 }
 
 /// How much a component must be ours.
@@ -254,7 +195,7 @@ fn check_parents(path: &Path) -> Result<()> {
     for dir in above.into_iter().filter(|dir| !dir.as_os_str().is_empty()) {
         if !check_component(dir, Strictness::Shared)? {
             let missing = io::Error::from(io::ErrorKind::NotFound);
-            return match dir.starts_with("/sys/fs/bpf") {
+            return match dir == Path::new("/sys/fs/bpf") {
                 true => Err(PinDirError::NotBpffs { path: dir.to_owned() }),
                 false => Err(failed("open", dir)(missing)),
             };
@@ -294,86 +235,6 @@ pub fn check_component(path: &Path, strictness: Strictness) -> Result<bool> {
         Err(PinDirError::Writable { path, uid, mode })
     } else {
         Ok(true)
-    }
-}
-
-/// Hands a file of ours to the group. Tells once when that is not allowed, and goes on.
-fn give(path: &Path, mode: u32, group: Gid) {
-    let is_given = fs::symlink_metadata(path).is_ok_and(|meta| meta.gid() == group.as_raw());
-    if !is_given && std::os::unix::fs::chown(path, None, Some(group.as_raw())).is_err() {
-        warn!(path = %path.display(), gid = group.as_raw(), "not allowed to hand the pin to the group: its members cannot read it");
-    }
-    if let Err(error) = fs::set_permissions(path, fs::Permissions::from_mode(mode)) {
-        warn!(path = %path.display(), mode = format!("{mode:o}"), %error, "mode not set");
-    }
-}
-
-/// A set of pins in the making. What is not published is removed again.
-#[derive(Debug)]
-pub struct Stage {
-    dir: PathBuf,
-    group: Gid,
-    is_kept: bool,
-}
-
-impl Stage {
-    /// Makes the directory, which must not exist.
-    ///
-    /// # Errors
-    /// When it cannot be made.
-    pub fn create(dir: PathBuf, group: Gid) -> Result<Self> {
-        DirBuilder::new().mode(DIR_MODE).create(&dir).map_err(failed("create", &dir))?;
-        give(&dir, DIR_MODE, group);
-        Ok(Self { dir, group, is_kept: false })
-    }
-
-    /// Pins an object under a name.
-    ///
-    /// # Errors
-    /// When the kernel refuses.
-    pub fn pin(&self, name: &str, fd: BorrowedFd<'_>, mode: u32) -> Result<()> {
-        let path = self.dir.join(name);
-        kernel::pin(fd, &path).map_err(failed("pin", &path))?;
-        give(&path, mode, self.group);
-        Ok(())
-    }
-
-    /// Moves the directory to its name in one step. It is still removed on drop until
-    /// [`Self::keep`].
-    ///
-    /// # Errors
-    /// When the name is taken.
-    pub fn publish(&mut self, to: &Path) -> Result<()> {
-        renameat_with(CWD, &self.dir, CWD, to, RenameFlags::NOREPLACE)
-            .map_err(|errno| failed("move into place", to)(errno.into()))?;
-        to.clone_into(&mut self.dir);
-        Ok(())
-    }
-
-    /// Swaps the directory with `with` in one step; returns where the old one is now. The
-    /// new one is not removed any more.
-    ///
-    /// # Errors
-    /// When either is gone.
-    pub fn exchange(&mut self, with: &Path) -> Result<PathBuf> {
-        exchange(&self.dir, with)?;
-        self.is_kept = true;
-        Ok(std::mem::replace(&mut self.dir, with.to_owned()))
-    }
-
-    /// Done: nothing is removed on drop.
-    pub fn keep(mut self) {
-        self.is_kept = true;
-    }
-}
-
-impl Drop for Stage {
-    fn drop(&mut self) {
-        if !self.is_kept
-            && let Err(error) = remove(&self.dir)
-        {
-            warn!(error = %error, "left behind");
-        }
     }
 }
 
