@@ -16,7 +16,9 @@ pub const PORTS: [&str; 2] = ["443", "8000-8100"];
 /// Room enough that nothing is evicted.
 const MAX_SOURCES: u32 = 1 << 17;
 
+/// The loaded sensor and what it must have counted so far.
 pub struct Bench {
+    /// The real one.
     pub sensor: Sensor,
     ports: PortSet,
     totals: Totals,
@@ -24,6 +26,7 @@ pub struct Bench {
 }
 
 impl Bench {
+    /// Loads the sensor with [`PORTS`] and nothing counted.
     pub fn new() -> Self {
         let ports = PORTS.map(|ports| ports.parse().expect("a port range"));
         let ports = PortSet::from_ranges(&ports);
