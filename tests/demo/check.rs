@@ -40,7 +40,7 @@ pub fn compare(truth: &Truth, report: &Value) -> Result<Table> {
 }
 
 fn source_rows(report: &Value) -> Result<&Vec<Value>> {
-    report["sources"]["top"].as_array().context("the report has no `sources.top`")
+    report["sources"].as_array().context("the report has no `sources`")
 }
 
 fn reported(report: &Value, address: &str) -> Result<Sent> {
