@@ -10,7 +10,7 @@ use std::os::unix::fs::FileExt as _;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use aws_sdk_s3::primitives::ByteStream;
+use aws_sdk_s3::primitives::{ByteStream, SdkBody};
 use aws_sdk_s3::types::{ChecksumAlgorithm, CompletedMultipartUpload, CompletedPart};
 use ibsr_s3::{Client, S3Problem, explain, with_retries};
 use serde::{Deserialize, Serialize};
@@ -110,6 +110,7 @@ impl Multipart<'_> {
     ) -> Result<CompletedPart, S3Problem> {
         let Self { uploader, .. } = self;
         let send = || async {
+            let body = part.body.try_clone().expect("a body in memory");
             uploader
                 .client
                 .upload_part()
@@ -119,9 +120,9 @@ impl Multipart<'_> {
                 .part_number(number)
                 .checksum_algorithm(ChecksumAlgorithm::Sha256)
                 .checksum_sha256(&part.sha256)
-                .body(ByteStream::from(part.bytes.clone()))
+                .body(ByteStream::new(body))
                 .customize()
-                .config_override(within(uploader.transfer_time(part.bytes.len() as u64)))
+                .config_override(within(uploader.transfer_time(part.bytes)))
                 .send()
                 .await
                 .map_err(|error| explain(&error))
@@ -177,7 +178,9 @@ fn part_bytes(bytes: u64) -> u64 {
 }
 
 struct Part {
-    bytes: Vec<u8>,
+    /// In memory, so each attempt shares it.
+    body: SdkBody,
+    bytes: u64,
     sha256: String,
 }
 
@@ -186,7 +189,7 @@ async fn read_part(path: PathBuf, at: u64, bytes: u64) -> io::Result<Part> {
         let mut part = vec![0; usize::try_from(bytes).map_err(io::Error::other)?];
         File::open(path)?.read_exact_at(&mut part, at)?;
         let sha256 = base64(&Sha256::digest(&part).into());
-        Ok(Part { bytes: part, sha256 })
+        Ok(Part { body: SdkBody::from(part), bytes, sha256 })
     };
     tokio::task::spawn_blocking(read).await.map_err(io::Error::other)?
 }
@@ -274,7 +277,7 @@ mod tests {
         let file = tempfile::NamedTempFile::new().expect("a file");
         fs::write(file.path(), b"0123456789").expect("writes");
         let part = read_part(file.path().to_owned(), 3, 4).await.expect("reads");
-        assert_eq!(part.bytes, b"3456");
+        assert_eq!(part.body.bytes(), Some(&b"3456"[..]));
         assert_eq!(part.sha256, base64(&Sha256::digest(b"3456").into()));
         assert!(read_part(file.path().to_owned(), 8, 4).await.is_err());
     }

@@ -145,3 +145,59 @@ fn bar(bytes: u64) -> ProgressBar {
     let style = ProgressStyle::with_template(style).expect("a valid template");
     ProgressBar::new(bytes).with_style(style)
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+
+    fn found() -> Found {
+        let (scope, name) = (Arc::from("xdp-eth0"), "a.jsonl".into());
+        Found { scope, name, bytes: 9, modified_ms: 0, changed_ms: 0 }
+    }
+
+    fn note(pass: &mut Pass, outcome: Outcome) {
+        let (key, sha256) = ("k".to_owned(), "00".to_owned());
+        pass.note(&found(), JobEnd::Sent { outcome, key, sha256, bytes_out: 4 });
+    }
+
+    /// E2: a dead server ends the pass soon; one key that always fails does not.
+    #[test]
+    fn failures_in_a_row_end_the_pass_and_scattered_ones_do_not() {
+        let mut pass = Pass::new(&Plan::default());
+        for _ in 0..10 {
+            note(&mut pass, Outcome::LeftOver(S3Problem::Timeout));
+            note(&mut pass, Outcome::LeftOver(S3Problem::Timeout));
+            note(&mut pass, Outcome::Uploaded { was_there: false });
+        }
+        assert!(!pass.is_over);
+        for _ in 0..MAX_FAILED_IN_A_ROW {
+            note(&mut pass, Outcome::LeftOver(S3Problem::Timeout));
+        }
+        assert!(pass.is_over);
+        let summary = pass.finish().expect("no reason to stop for good");
+        assert_eq!((summary.left_over, summary.uploaded, summary.bytes_out), (23, 10, 40));
+    }
+
+    /// E1: segments in flight bring the same refusal; the first is what is said.
+    #[test]
+    fn the_first_reason_to_stop_is_the_one_that_is_said() {
+        let mut pass = Pass::new(&Plan::default());
+        note(&mut pass, Outcome::Stop(S3Problem::NoSuchBucket("HTTP 404".into())));
+        note(&mut pass, Outcome::Stop(S3Problem::AccessDenied("HTTP 403".into())));
+        assert!(pass.is_over);
+        let said = pass.finish().expect_err("a reason").to_string();
+        assert!(said.contains("does not exist") && said.contains("\nhint: "), "{said}");
+    }
+
+    /// A file that this user may not open waits for someone to repair that; one that is gone
+    /// does not.
+    #[test]
+    fn what_cannot_be_opened_is_left_over_and_what_is_gone_is_not() {
+        let mut pass = Pass::new(&Plan::default());
+        pass.skip(&found(), &Unfit::Vanished);
+        pass.skip(&found(), &Unfit::Open(rustix::io::Errno::ACCESS));
+        assert_eq!((pass.summary.skipped, pass.summary.left_over), (1, 1));
+    }
+}
