@@ -7,11 +7,13 @@ use std::fs;
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
+use std::thread;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail, ensure};
 use etherparse::{NetSlice, SlicedPacket, TransportSlice};
-use ibsr_tests::netns::PEER_IF;
+use ibsr_tests::frames::send_frames;
+use ibsr_tests::netns::{HOST_MAC, PEER_IF, PEER_MAC};
 use ibsr_tests::process::{Running, wait_until};
 use rustix::process::Signal;
 
@@ -65,9 +67,15 @@ impl Capture {
         Ok(Self { process, file, log })
     }
 
-    /// Ends it, after the last connection has said goodbye, and counts its file.
-    pub fn finish(mut self) -> Result<Truth> {
-        std::thread::sleep(Duration::from_millis(500));
+    /// Ends it and counts its file. A last frame of no protocol marks the end: tcpdump drops
+    /// what it has not written yet when it is told to stop.
+    pub fn finish(mut self, world: &World) -> Result<Truth> {
+        // Time for the clients' last acknowledgements.
+        thread::sleep(Duration::from_millis(500));
+        world.pair.peer.inside(|| send_frames(PEER_IF, [end_mark()]));
+        wait_until("tcpdump has written every frame", Duration::from_secs(20), || {
+            fs::read(&self.file).is_ok_and(|pcap| pcap.ends_with(&end_mark()))
+        });
         self.process.signal(Signal::INT);
         self.process.wait(Duration::from_secs(10));
         let said = fs::read_to_string(&self.log).context("failed to read `tcpdump.log`")?;
@@ -75,6 +83,14 @@ impl Capture {
         let pcap = fs::read(&self.file).context("failed to read `sent.pcap`")?;
         tally(&pcap)
     }
+}
+
+/// EtherType for local experiments (IEEE 802), and a text.
+fn end_mark() -> Vec<u8> {
+    let mut frame = [HOST_MAC, PEER_MAC].concat();
+    frame.extend(0x88b5_u16.to_be_bytes());
+    frame.extend(b"this is where the demo's traffic ends.......");
+    frame
 }
 
 const PCAP_MAGIC_LE: [u8; 4] = [0xd4, 0xc3, 0xb2, 0xa1];

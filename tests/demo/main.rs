@@ -35,7 +35,7 @@ fn run() -> Result<Answer> {
     let capture = capture::Capture::start(&stage.world, &files)?;
     let reader = stage.start_reader()?;
     traffic::run_all(&stage.world)?;
-    let truth = capture.finish()?;
+    let truth = capture.finish(&stage.world)?;
     stage.seal(reader)?;
     stage.export()?;
     let report = stage.report()?;
