@@ -4,7 +4,7 @@ SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help demo test check bench bench-xdp install release deps deps-demo deps-test
+.PHONY: help demo test check bench bench-read bench-xdp install release deps deps-demo deps-test
 
 PREFIX ?= /usr/local
 DESTDIR ?=
@@ -32,7 +32,11 @@ test: deps-test check ## everything CI runs, after installing what is missing
 check: ## the same without installing anything: before each commit
 	@cargo xtask check
 
-bench: bench-xdp ## every benchmark; JSON=FILE also writes the numbers
+bench: bench-read bench-xdp ## every benchmark
+
+bench-read: deps-demo ## a sweep beside a walk by get-next-key; JSON=FILE; needs root
+	@cargo build --quiet --locked --workspace --bins
+	@$(ROOT) $(if $(JSON),env JSON="$(JSON)") $(TARGET)/debug/bench-read
 
 bench-xdp: deps-demo ## what the sensor adds to a packet; needs root
 	@cargo build --quiet --locked --workspace --bins

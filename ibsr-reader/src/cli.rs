@@ -51,7 +51,7 @@ pub enum Command {
         ibsr-reader once --scope xdp-eth0 --spool /tmp/spool\n  \
         jq -c 'select(.type==\"source\")' \"$(ibsr-reader once --scope xdp-eth0 --spool /tmp/spool)\"")]
     Once(OnceArgs),
-    /// Time one walk of the source table in batches against one by key
+    /// Time the ways through the source table, in CPU time, as JSON
     #[command(hide = true)]
     Walk(PinArgs),
     /// Print a shell's completion script

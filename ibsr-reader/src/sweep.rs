@@ -149,6 +149,12 @@ pub struct Surroundings {
 }
 
 impl Reading {
+    /// Entries in the table, listed or not.
+    #[must_use]
+    pub const fn entries(&self) -> u64 {
+        self.tally.entries
+    }
+
     /// The row that closes the sweep, and how the law is broken if it is.
     #[must_use]
     pub fn close(&self, plan: &Plan, around: Surroundings) -> (Sweep, Option<ConservationError>) {

@@ -1,44 +1,58 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! Both ways through the source table in one process, timed: what the batches are worth on
-//! this machine. Reads only.
+//! The ways through the source table in one process, timed: what batches are worth on this
+//! machine, and what listing rows costs. CPU time, so that a busy machine does not decide.
+//! Reads only.
 
 use std::path::Path;
-use std::time::Duration;
 
 use anyhow::Result;
+use ibsr_proto::snapshot::RowRef;
 use serde::Serialize;
 
 use crate::batch::Walker;
-use crate::clock::boot_ns;
+use crate::clock::{Moment, cpu_ns};
 use crate::pinned::Pinned;
+use crate::sweep::{self, Plan};
 
-/// One comparison.
+/// One way.
 #[derive(Debug, Serialize)]
-struct Comparison {
-    batch_entries: u64,
-    batch_us: u128,
-    next_key_entries: u64,
-    next_key_us: u128,
+struct Way {
+    name: &'static str,
+    entries: u64,
+    cpu_us: u64,
 }
 
-/// Walks the table under `dir` both ways; one line of JSON.
+/// Walks the table under `dir` each way; one line of JSON.
 ///
 /// # Errors
 /// When the pins cannot be opened or read.
 pub fn compare(dir: &Path) -> Result<String> {
     let pinned = Pinned::open(dir)?;
     let mut walker = Walker::default();
-    let mut packets = 0_u64;
-    let mut look = |_key: &[u8], value: &[u8]| packets += u64::from(value[0]);
-    let (batch_entries, batch_us) = timed(|| walker.walk(&pinned.src, &mut look))?;
-    let (next_key_entries, next_key_us) = timed(|| walker.walk_by_key(&pinned.src, &mut look))?;
-    let comparison = Comparison { batch_entries, batch_us, next_key_entries, next_key_us };
-    Ok(serde_json::to_string(&comparison)?)
+    let ways = [
+        timed("get-next-key and lookup", || {
+            Ok(walker.walk_by_key(&pinned.src, |_key, _value| ())?)
+        })?,
+        timed("batches", || Ok(walker.walk(&pinned.src, |_key, _value| ())?))?,
+        timed("sweep that lists nothing", || sweep(&pinned, &mut walker, Some(u64::MAX)))?,
+        timed("sweep that lists every source", || sweep(&pinned, &mut walker, None))?,
+    ];
+    Ok(serde_json::to_string(&ways)?)
 }
 
-fn timed<E>(walk: impl FnOnce() -> Result<u64, E>) -> Result<(u64, u128), E> {
-    let start = boot_ns();
+/// As the service sweeps, with rows as text, which then goes nowhere.
+fn sweep(pinned: &Pinned, walker: &mut Walker, since_boot_ns: Option<u64>) -> Result<u64> {
+    let plan = Plan { seq: 0, since_boot_ns, at: Moment::now() };
+    let mut text = Vec::new();
+    let reading = sweep::read(pinned, walker, &plan, |row| {
+        text.clear();
+        RowRef::Source(row).write_to(&mut text);
+    })?;
+    Ok(reading.entries())
+}
+
+fn timed(name: &'static str, walk: impl FnOnce() -> Result<u64>) -> Result<Way> {
+    let start = cpu_ns();
     let entries = walk()?;
-    let took = Duration::from_nanos(boot_ns().saturating_sub(start));
-    Ok((entries, took.as_micros()))
+    Ok(Way { name, entries, cpu_us: (cpu_ns() - start) / 1000 })
 }
