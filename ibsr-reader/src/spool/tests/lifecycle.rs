@@ -142,15 +142,19 @@ fn gap_rows_of_a_lost_file_come_again_in_the_next() {
     bench.spool.gap(Gap { from_boot_ns: 7, to_boot_ns: 8, reason, segment });
     fs::write(bench.dir().join(format!("{PREFIX}000000000001.jsonl")), "").expect("in the way");
     bench.spool.seal().expect_err("the name is taken");
-    let mut told = |seq| {
-        bench.write_sweep(seq, 1);
-        let path = bench.spool.seal().expect("seals").expect("a segment");
-        let rows = sealed_rows(&path);
-        let gaps = rows.iter().filter(|row| row["type"] == "gap");
-        gaps.map(|row| row["reason"].as_str().expect("text").to_owned()).collect::<Vec<_>>()
-    };
-    assert_eq!(told(2), ["detached", "disk"]);
-    assert_eq!(told(3), Vec::<String>::new());
+    assert_eq!(gaps_of_next(&mut bench, 2), ["detached", "disk"]);
+    bench.write_sweep(3, 1);
+    fs::write(bench.dir().join(format!("{PREFIX}000000000003.jsonl")), "").expect("in the way");
+    bench.spool.seal().expect_err("the name is taken");
+    assert_eq!(gaps_of_next(&mut bench, 4), ["disk"]);
+}
+
+fn gaps_of_next(bench: &mut Bench, seq: u64) -> Vec<String> {
+    bench.write_sweep(seq, 1);
+    let path = bench.spool.seal().expect("seals").expect("a segment");
+    let rows = sealed_rows(&path);
+    let gaps = rows.iter().filter(|row| row["type"] == "gap");
+    gaps.map(|row| row["reason"].as_str().expect("text").to_owned()).collect()
 }
 
 /// Two writers would interleave their numbers.
