@@ -208,6 +208,7 @@ fn source_row(src: SourceAddr, totals: &SourceTotals, window_ms: u64) -> SourceR
         counts: totals.counts,
         ports: totals.ports,
         untimed_syn: totals.untimed_syn,
+        peak_window_syn: totals.peak.map(|peak| peak.syn),
         peak_syn_ps: totals.peak.map(|peak| peak.syn.saturating_mul(1000) / window_ms),
         peak_at_unix_ms: totals.peak.map(|peak| peak.at_unix_ms),
     }

@@ -205,7 +205,9 @@ pub struct SourceRow {
     pub ports: u32,
     /// SYN without a rate.
     pub untimed_syn: u64,
-    /// SYN per second in its busiest complete window.
+    /// SYN in its busiest complete window.
+    pub peak_window_syn: Option<u64>,
+    /// The same per second, rounded down.
     pub peak_syn_ps: Option<u64>,
     /// When that was.
     pub peak_at_unix_ms: Option<u64>,

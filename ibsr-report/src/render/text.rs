@@ -32,7 +32,7 @@ pub fn sources(report: &Report) -> String {
     if !report.is_whole {
         line(&mut out, "some of the input could not be used: `ibsr-report run` says what");
     }
-    put(&mut out, source_table(report.shown()));
+    put(&mut out, source_table(report.shown(), report.rule.rule.window_ms));
     out
 }
 
@@ -57,22 +57,22 @@ fn summary(report: &Report, out: &mut String) {
     entry(
         "Input",
         format!(
-            "{} segments, {} sweeps, {} rows, {}",
-            input.segments_used,
-            input.sweeps,
-            input.rows,
+            "{}, {}, {}, {}",
+            count(input.segments_used, "segment"),
+            count(input.sweeps, "sweep"),
+            count(input.rows, "row"),
             format_bytes(input.bytes)
         ),
     );
     entry(
         "Not used",
         format!(
-            "{} segments, {} rows; copies: {} segments, {} sweeps; of unknown types: {} rows",
-            input.segments_refused,
-            input.rows_rejected,
-            input.segments_copied,
-            input.sweeps_duplicate,
-            input.rows_unknown
+            "{}, {}; copies: {}, {}; of unknown types: {}",
+            count(input.segments_refused, "segment"),
+            count(input.rows_rejected, "row"),
+            count(input.segments_copied, "segment"),
+            count(input.sweeps_duplicate, "sweep"),
+            count(input.rows_unknown, "row")
         ),
     );
     entry(
@@ -85,15 +85,19 @@ fn summary(report: &Report, out: &mut String) {
     entry(
         "Law",
         match law.violations {
-            0 => format!("holds in all {} sweeps", law.sweeps_checked),
-            broken => format!("BROKEN {broken} times in {} sweeps", law.sweeps_checked),
+            0 => format!("holds in {}", count(law.sweeps_checked, "sweep")),
+            broken => format!(
+                "BROKEN {} in {}",
+                count(broken, "time"),
+                count(law.sweeps_checked, "sweep")
+            ),
         },
     );
     entry(
         "Loss",
         format!(
-            "{} packets in no row of a source; {} evicted ({})",
-            loss.unseen_packets,
+            "{} in no row of a source; {} evicted ({})",
+            count(loss.unseen_packets, "packet"),
             loss.evicted_packets,
             loss.evicted_ppm.map_or_else(|| UNKNOWN.to_owned(), percent)
         ),
@@ -144,10 +148,10 @@ fn busiest(report: &Report, out: &mut String) {
         out,
         &format!("Busiest sources: {} of {}", report.shown().len(), report.population.count),
     );
-    put(out, source_table(report.shown()));
+    put(out, source_table(report.shown(), report.rule.rule.window_ms));
 }
 
-fn source_table(rows: &[SourceRow]) -> impl Display {
+fn source_table(rows: &[SourceRow], window_ms: u64) -> impl Display + use<> {
     let names =
         ["source", "label", "SYN", "SYN/s peak", "handshakes", "RST", "packets", "bytes", "ports"];
     let mut table = table(&names, &[2, 3, 4, 5, 6, 7, 8]);
@@ -156,7 +160,7 @@ fn source_table(rows: &[SourceRow]) -> impl Display {
             row.src.to_string(),
             row.label.as_str().to_owned(),
             row.counts.syn.to_string(),
-            row.peak_syn_ps.map_or_else(|| UNKNOWN.to_owned(), |rate| rate.to_string()),
+            row.peak_window_syn.map_or_else(|| UNKNOWN.to_owned(), |syn| rate(syn, window_ms)),
             row.counts.handshakes.to_string(),
             row.counts.rst.to_string(),
             row.counts.packets.to_string(),
@@ -184,8 +188,11 @@ fn rule(outcome: &RuleOutcome, out: &mut String) {
     line(
         out,
         format!(
-            "{} of {} SYN with a rate ({share}), from {} sources, which completed {} handshakes meanwhile.",
-            outcome.syn_acted, outcome.syn_timed, outcome.sources_acted, outcome.handshakes_acted
+            "{} of {} SYN with a rate ({share}), from {}, with {} completed meanwhile.",
+            outcome.syn_acted,
+            outcome.syn_timed,
+            count(outcome.sources_acted, "source"),
+            count(outcome.handshakes_acted, "handshake")
         ),
     );
     line(
@@ -291,11 +298,51 @@ fn percent(ppm: u64) -> String {
     format!("{}.{:02} %", ppm / 10_000, ppm % 10_000 / 100)
 }
 
+/// Per second with one decimal.
+fn rate(count: u64, window_ms: u64) -> String {
+    let tenths = u128::from(count) * 10_000 / u128::from(window_ms);
+    format!("{}.{}", tenths / 10, tenths % 10)
+}
+
 fn duration(ms: u64) -> String {
-    match ms {
-        0..1000 => format!("{ms} ms"),
-        1000..60_000 => format!("{}.{} s", ms / 1000, ms % 1000 / 100),
-        60_000..3_600_000 => format!("{} min {} s", ms / 60_000, ms % 60_000 / 1000),
-        _ => format!("{} h {} min", ms / 3_600_000, ms % 3_600_000 / 60_000),
+    let (large, small, units) = match ms {
+        0..1000 => return format!("{ms} ms"),
+        1000..60_000 => (ms / 1000, ms % 1000, ("s", "ms")),
+        60_000..3_600_000 => (ms / 60_000, ms % 60_000 / 1000, ("min", "s")),
+        _ => (ms / 3_600_000, ms % 3_600_000 / 60_000, ("h", "min")),
+    };
+    match small {
+        0 => format!("{large} {}", units.0),
+        _ => format!("{large} {} {small} {}", units.0, units.1),
+    }
+}
+
+/// `1 row`, `2 rows`.
+fn count(number: u64, noun: &str) -> String {
+    let plural = if number == 1 { "" } else { "s" };
+    format!("{number} {noun}{plural}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_for_people_keep_their_unit() {
+        assert_eq!(duration(0), "0 ms");
+        assert_eq!(duration(10_000), "10 s");
+        assert_eq!(duration(90_500), "1 min 30 s");
+        assert_eq!(duration(7_260_000), "2 h 1 min");
+        assert_eq!(percent(1_000_000), "100.00 %");
+        assert_eq!(percent(999_999), "99.99 %");
+        assert_eq!(rate(2, 10_000), "0.2");
+        assert_eq!(rate(u64::MAX, 1), "18446744073709551615000.0");
+        assert_eq!((count(1, "row"), count(0, "row")), ("1 row".to_owned(), "0 rows".to_owned()));
+    }
+
+    /// A file may hold anything; a terminal acts on escape sequences.
+    #[test]
+    fn what_comes_from_a_file_cannot_steer_a_terminal() {
+        assert_eq!(shown("a\u{1b}[2Jb\nc"), "a\u{fffd}[2Jb\u{fffd}c");
     }
 }
