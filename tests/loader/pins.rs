@@ -135,3 +135,23 @@ fn a_private_bpffs_of_mode_0700_works() {
     let private = "mount -t bpf -o mode=0700 bpf /sys/fs/bpf";
     let _said = attach_after(&world, private).expect_code(0).expect_stderr("attached");
 }
+
+/// A reader sees the pins through a bind mount, because the path to bpffs may be closed to it.
+#[tag(root)]
+#[test]
+fn status_works_through_a_bind_mount() {
+    let world = World::new();
+    let _said = world.attach("");
+    let elsewhere = tempfile::tempdir().expect("a temporary directory");
+    let shell = format!(
+        "set -e; mount --make-rprivate /; mount --bind {} {}; exec {} status --pin-root {}",
+        world.pins.path().display(),
+        elsewhere.path().display(),
+        world.loader.display(),
+        elsewhere.path().display()
+    );
+    let mut command: Command = world.pair.host.command("unshare");
+    // A temporary directory of the system is writable by all and sticky.
+    let said = say(command.args(["-m", "sh", "-c", &shell])).expect_code(0);
+    assert!(said.stdout.contains("xdp-veth-h: healthy"), "{}", said.stdout);
+}

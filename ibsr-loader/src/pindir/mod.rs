@@ -51,11 +51,7 @@ impl PinRoot {
     pub fn create(path: &Path, group: Gid) -> Result<Self> {
         loop {
             check_parents(path)?;
-            let is_made_here = match DirBuilder::new().mode(DIR_MODE).create(path) {
-                Ok(()) => true,
-                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => false,
-                Err(error) => return Err(failed("create", path)(error)),
-            };
+            let is_made_here = !check_component(path, Strictness::Ours)? && make(path)?;
             // None: a `detach` removed it between the two steps.
             let Some(root) = Self::open(path)? else { continue };
             if is_made_here {
@@ -117,6 +113,16 @@ impl PinRoot {
     }
 }
 
+/// Makes the directory; false when another loader was faster.
+fn make(path: &Path) -> Result<bool> {
+    check_bpffs(path.parent().unwrap_or(path))?;
+    match DirBuilder::new().mode(DIR_MODE).create(path) {
+        Ok(()) => Ok(true),
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(false),
+        Err(error) => Err(failed("create", path)(error)),
+    }
+}
+
 /// Whether `path` is there, can be trusted and is on bpffs. Takes no lock.
 ///
 /// # Errors
@@ -124,9 +130,8 @@ impl PinRoot {
 pub fn is_pin_root(path: &Path) -> Result<bool> {
     check_parents(path)?;
     let is_there = check_component(path, Strictness::Ours)?;
-    if is_there {
-        check_bpffs(path)?;
-    }
+    // The directory may be a mount of its own; one that is to be made may not.
+    check_bpffs(if is_there { path } else { path.parent().unwrap_or(path) })?;
     Ok(is_there)
 }
 
@@ -201,7 +206,7 @@ fn check_parents(path: &Path) -> Result<()> {
             };
         }
     }
-    check_bpffs(parent)
+    Ok(())
 }
 
 fn check_bpffs(dir: &Path) -> Result<()> {
