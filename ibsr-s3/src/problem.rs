@@ -172,9 +172,10 @@ where
 pub(crate) fn explain_credentials(error: &CredentialsError) -> S3Problem {
     match error {
         CredentialsError::CredentialsNotLoaded(_) => S3Problem::no_credentials(),
-        CredentialsError::InvalidConfiguration(_) => {
-            S3Problem::NoCredentials("profile or environment cannot be used")
-        }
+        CredentialsError::InvalidConfiguration(_) => S3Problem::NoCredentials(
+            "the profile or the environment cannot be used; `sso` and `credential_process` are \
+                 not supported, no program is ever started",
+        ),
         _ => S3Problem::CredentialProvider,
     }
 }
