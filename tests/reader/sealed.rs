@@ -23,6 +23,13 @@ pub fn sealed(spool: &Path, scope: &str) -> Vec<PathBuf> {
     paths
 }
 
+/// Sweeps in the files of a scope, sealed or not.
+pub fn sweeps_written(spool: &Path, scope: &str) -> usize {
+    let entries = fs::read_dir(spool.join(scope)).into_iter().flatten().flatten();
+    let texts = entries.filter_map(|entry| fs::read_to_string(entry.path()).ok());
+    texts.map(|text| text.matches(r#"{"type":"sweep""#).count()).sum()
+}
+
 /// A sealed segment, checked against its own footer.
 #[derive(Debug)]
 pub struct Sealed {

@@ -14,7 +14,7 @@ use ibsr_tests::netns::{HOST_IF, HOST_V4, PEER_IF, Pair};
 use ibsr_tests::process::{Running, program, say, wait_until};
 
 use crate::scope::spool;
-use crate::sealed::Story;
+use crate::sealed::{Story, sweeps_written};
 
 /// Scope of the sensor on the wire.
 pub const SCOPE: &str = "xdp-veth-h";
@@ -90,15 +90,9 @@ impl Wire {
     /// Waits until `count` more sweeps are written, sealed or not.
     #[track_caller]
     pub fn wait_for_sweeps(&self, count: usize) {
-        let before = self.sweeps_written();
-        wait_until("sweeps are written", SOON, || self.sweeps_written() >= before + count);
-    }
-
-    fn sweeps_written(&self) -> usize {
-        let entries = std::fs::read_dir(self.spool.path().join(SCOPE)).into_iter().flatten();
-        let texts =
-            entries.flatten().filter_map(|entry| std::fs::read_to_string(entry.path()).ok());
-        texts.map(|text| text.matches("{\"type\":\"sweep\"").count()).sum()
+        let written = || sweeps_written(self.spool.path(), SCOPE);
+        let before = written();
+        wait_until("sweeps are written", SOON, || written() >= before + count);
     }
 }
 
