@@ -76,6 +76,7 @@ pub enum Unfit {
 /// An opened spool.
 #[derive(Debug)]
 pub struct Spool {
+    path: PathBuf,
     dir: OwnedFd,
     owner: u32,
     warned: HashSet<String>,
@@ -87,18 +88,19 @@ impl Spool {
     /// # Errors
     /// Those of the file system.
     pub fn open(path: &Path) -> Result<Self, Errno> {
-        let dir = openat(CWD, path, DIRECTORY, Mode::empty())?;
-        let owner = fstat(&dir)?.st_uid;
-        Ok(Self { dir, owner, warned: HashSet::new() })
+        let (dir, owner) = open_root(path)?;
+        Ok(Self { path: path.to_owned(), dir, owner, warned: HashSet::new() })
     }
 
-    /// Every sealed segment, in no order.
+    /// Every sealed segment, in no order. Opens the directory anew: one that was removed and
+    /// made again, or mounted over, would otherwise look empty for ever.
     ///
     /// Cost: one `statx` per name; under 200 bytes of memory per segment.
     ///
     /// # Errors
     /// When the spool itself cannot be listed.
     pub fn scan(&mut self) -> Result<Vec<Found>, Errno> {
+        (self.dir, self.owner) = open_root(&self.path)?;
         let mut found = Vec::new();
         for name in names(&self.dir)? {
             match self.scope_dir(&name) {
@@ -121,9 +123,13 @@ impl Spool {
         Ok(File::from(file))
     }
 
-    /// Paths of the scope directories below `spool`, for the watcher.
+    /// Names of the scope directories as they are now, for the watcher.
+    ///
+    /// # Errors
+    /// When the spool cannot be listed.
     pub fn scope_names(&self) -> Result<Vec<String>, Errno> {
-        Ok(names(&self.dir)?.into_iter().filter(|name| name.parse::<Scope>().is_ok()).collect())
+        let (dir, _owner) = open_root(&self.path)?;
+        Ok(names(&dir)?.into_iter().filter(|name| name.parse::<Scope>().is_ok()).collect())
     }
 
     fn scope_dir(&self, name: &str) -> Result<(Arc<str>, OwnedFd), Unfit> {
@@ -193,6 +199,12 @@ impl Spool {
             tracing::warn!(name = name.escape_debug().to_string(), %reason, "skipped in the spool");
         }
     }
+}
+
+fn open_root(path: &Path) -> Result<(OwnedFd, u32), Errno> {
+    let dir = openat(CWD, path, DIRECTORY, Mode::empty())?;
+    let owner = fstat(&dir)?.st_uid;
+    Ok((dir, owner))
 }
 
 /// Names in a directory, without hidden ones, which are nobody's business.

@@ -71,7 +71,7 @@ pub async fn watch(config: Config, rescan: Duration) -> anyhow::Result<Answer> {
     let stop = Stop::on_signals()?;
     let spool = config.spool.clone();
     let Some(mut exporter) = Exporter::open(config).await? else { return Ok(Answer::No) };
-    let mut watcher = Watcher::new(&spool)?;
+    let mut watcher = Watcher::new()?;
     tracing::info!(spool = %spool.display(), "watching");
     while !stop.is_set() {
         // Watches first: what is sealed after them wakes, what was before is found.
@@ -96,15 +96,10 @@ struct Watcher {
 }
 
 impl Watcher {
-    fn new(spool: &Path) -> anyhow::Result<Self> {
+    fn new() -> anyhow::Result<Self> {
         let inotify = Inotify::init().context("failed to start inotify")?;
         let watches = inotify.watches();
         let woken = Arc::new(Notify::new());
-        let mask = WatchMask::CREATE | WatchMask::MOVED_TO | WatchMask::ONLYDIR;
-        watches
-            .clone()
-            .add(spool, mask)
-            .with_context(|| format!("failed to watch `{}`", spool.display()))?;
         let waker = Arc::clone(&woken);
         thread::Builder::new()
             .name("inotify".to_owned())
@@ -113,8 +108,12 @@ impl Watcher {
         Ok(Self { watches, woken })
     }
 
-    /// Watches every scope directory; those watched already stay as they are.
+    /// Watches the spool and every scope directory; those watched already stay as they are.
     fn add_scopes(&mut self, spool: &Spool, path: &Path) -> anyhow::Result<()> {
+        let mask = WatchMask::CREATE | WatchMask::MOVED_TO | WatchMask::ONLYDIR;
+        self.watches
+            .add(path, mask)
+            .with_context(|| format!("failed to watch `{}`", path.display()))?;
         let mask = WatchMask::MOVED_TO | WatchMask::ONLYDIR | WatchMask::DONT_FOLLOW;
         for scope in spool.scope_names().context("failed to list the spool")? {
             if let Err(error) = self.watches.add(path.join(&scope), mask) {

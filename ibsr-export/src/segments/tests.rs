@@ -71,3 +71,17 @@ fn a_spool_that_is_a_link_is_refused() {
     assert!(Spool::open(&link).is_err());
     std::fs::remove_file(link).expect("removed");
 }
+
+#[test]
+fn a_spool_that_was_made_again_is_seen_anew() {
+    let (dir, _) = spool();
+    let path = dir.path().join("spool");
+    std::fs::create_dir(&path).expect("a directory");
+    let mut spool = Spool::open(&path).expect("opens");
+    assert!(spool.scan().expect("lists").is_empty());
+    std::fs::remove_dir(&path).expect("removed");
+    assert!(spool.scan().is_err(), "a spool that is gone is no empty spool");
+    std::fs::create_dir_all(path.join("xdp-eth0")).expect("a directory");
+    std::fs::write(path.join("xdp-eth0").join(NAME), "x").expect("a segment");
+    assert_eq!(spool.scan().expect("lists").len(), 1);
+}
