@@ -38,7 +38,7 @@ fn restarts_kills_and_a_reboot_lose_no_counted_packet() {
 
 /// The reader reached pins below a directory of mode 0700, as nobody special.
 fn assert_rights(machine: &Machine) {
-    assert!(machine.out("bpffs").starts_with("drwx------ "), "{}", machine.out("bpffs"));
+    assert!(machine.out("bpffs").starts_with("drwx-----T "), "{}", machine.out("bpffs"));
     let status = machine.out("reader-status");
     let line = |name: &str| {
         let line = status.lines().find(|line| line.starts_with(name)).expect("a line");
