@@ -44,12 +44,19 @@ pub enum WalkError {
 }
 
 /// Buffers for walks, kept between them.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Walker {
     keys: Vec<u8>,
     values: Vec<u8>,
+    first_batch: usize,
     /// The kernel has no batches for this map: every walk goes by key.
     by_key: bool,
+}
+
+impl Default for Walker {
+    fn default() -> Self {
+        Self { keys: Vec::new(), values: Vec::new(), first_batch: FIRST_BATCH, by_key: false }
+    }
 }
 
 impl Walker {
@@ -88,7 +95,7 @@ impl Walker {
             return Err(WalkError::NotAHash(format!("{:?}", map.map_type())));
         }
         let (key_size, value_size) = (map.key_size() as usize, map.value_size() as usize);
-        self.reserve(map, FIRST_BATCH);
+        self.reserve(map, self.first_batch);
         let mut position = None;
         let mut entries = 0;
         loop {
@@ -243,5 +250,83 @@ fn next_key(map: &MapHandle, key: Option<&[u8]>, next: &mut [u8]) -> io::Result<
         0 => Ok(true),
         error if error == -libc::ENOENT => Ok(false),
         error => Err(io::Error::from_raw_os_error(-error)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use libbpf_rs::{MapFlags, MapType};
+    use test_tag::tag;
+
+    use super::*;
+
+    const ENTRIES: u32 = 2_000;
+
+    /// A hash map that holds every number below [`ENTRIES`] with its square.
+    fn squares() -> MapHandle {
+        let options = libbpf_sys::bpf_map_create_opts {
+            sz: size_of::<libbpf_sys::bpf_map_create_opts>() as libbpf_sys::size_t,
+            ..Default::default()
+        };
+        let map = MapHandle::create(MapType::Hash, Some("ibsr_test"), 4, 8, ENTRIES, &options)
+            .expect("root may make maps");
+        for number in 0..ENTRIES {
+            let square = u64::from(number) * u64::from(number);
+            map.update(&number.to_ne_bytes(), &square.to_ne_bytes(), MapFlags::ANY).expect("room");
+        }
+        map
+    }
+
+    type Walk = fn(&mut Walker, &MapHandle, &mut dyn FnMut(&[u8], &[u8])) -> Result<u64, WalkError>;
+
+    #[track_caller]
+    fn assert_walks(walker: &mut Walker, map: &MapHandle, walk: Walk) {
+        let mut found = BTreeMap::new();
+        let count = walk(walker, map, &mut |key, value| {
+            let number = u32::from_ne_bytes(key.try_into().expect("four bytes"));
+            let square = u64::from_ne_bytes(value.try_into().expect("eight bytes"));
+            assert_eq!(found.insert(number, square), None, "{number} twice");
+        });
+        assert_eq!(count.expect("walked"), u64::from(ENTRIES));
+        assert_eq!(found.len(), ENTRIES as usize);
+        assert!(found.iter().all(|(&number, &square)| u64::from(number).pow(2) == square));
+    }
+
+    /// A bucket that does not fit is asked for again in larger buffers, and none is lost or
+    /// returned twice meanwhile.
+    #[tag(root)]
+    #[test]
+    fn a_bucket_larger_than_the_buffers_makes_them_grow() {
+        let map = squares();
+        let mut walker = Walker { first_batch: 1, ..Walker::default() };
+        assert_walks(&mut walker, &map, |walker, map, each| walker.walk(map, each));
+        assert!(walker.keys.len() > 4, "some bucket held two");
+        assert!(walker.keys.len() < 4 * ENTRIES as usize, "grown by need only");
+        assert_walks(&mut walker, &map, |walker, map, each| walker.walk(map, each));
+    }
+
+    #[tag(root)]
+    #[test]
+    fn a_walk_by_key_finds_the_same_entries() {
+        let map = squares();
+        let mut walker = Walker::default();
+        assert_walks(&mut walker, &map, |walker, map, each| walker.walk_by_key(map, each));
+        walker.by_key = true;
+        assert_walks(&mut walker, &map, |walker, map, each| walker.walk(map, each));
+    }
+
+    #[tag(root)]
+    #[test]
+    fn a_map_whose_positions_are_not_bucket_numbers_is_refused() {
+        let options = libbpf_sys::bpf_map_create_opts {
+            sz: size_of::<libbpf_sys::bpf_map_create_opts>() as libbpf_sys::size_t,
+            ..Default::default()
+        };
+        let array = MapHandle::create(MapType::Array, Some("ibsr_test"), 4, 8, 1, &options)
+            .expect("root may make maps");
+        let result = Walker::default().walk(&array, |_key, _value| ());
+        assert!(matches!(result, Err(WalkError::NotAHash(_))), "{result:?}");
     }
 }
