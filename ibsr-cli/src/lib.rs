@@ -7,13 +7,15 @@
 #![forbid(unsafe_code)]
 
 mod finish;
+mod format;
 mod generate;
 mod logging;
 mod quantity;
 mod table;
 
 pub use finish::{Answer, finish};
-pub use generate::{Shell, completions, man_pages};
+pub use format::Format;
+pub use generate::Generate;
 pub use logging::{LogArgs, LogFormat};
 pub use quantity::{QuantityError, format_bytes, parse_duration, parse_size};
 pub use table::table;

@@ -4,8 +4,8 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use clap::{Args, Parser, Subcommand, ValueEnum};
-use ibsr_cli::{LogArgs, Shell, parse_duration};
+use clap::{Args, Parser, Subcommand};
+use ibsr_cli::{Format, Generate, LogArgs, parse_duration};
 use ibsr_s3::S3Args;
 
 use crate::compression::Compression;
@@ -55,18 +55,9 @@ pub enum Command {
         #[command(subcommand)]
         command: S3Command,
     },
-    /// Print a shell completion script
-    #[command(hide = true)]
-    Completions {
-        /// Shell
-        shell: Shell,
-    },
-    /// Write the manual pages
-    #[command(hide = true)]
-    Man {
-        /// Directory that exists
-        dir: PathBuf,
-    },
+    /// For packagers.
+    #[command(flatten)]
+    Generate(Generate),
 }
 
 /// What to do with the bucket.
@@ -136,15 +127,6 @@ pub struct StatusArgs {
     /// How to print it
     #[arg(long, value_enum, default_value_t = Format::Text)]
     pub format: Format,
-}
-
-/// How `status` prints.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum Format {
-    /// A table for people; its shape may change
-    Text,
-    /// One JSON object; its shape is stable
-    Json,
 }
 
 /// The two directories.

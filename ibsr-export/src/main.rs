@@ -59,19 +59,7 @@ fn run(command: Command) -> anyhow::Result<Answer> {
             runtime()?.block_on(watch::watch(Config::try_from(args.transfer)?, rescan))
         }
         Command::S3 { command: S3Command::Status(args) } => status::status(&args),
-        Command::Completions { shell } => {
-            ibsr_cli::completions(shell, &mut Cli::command(), &mut std::io::stdout())
-                .context("failed to write the completions")?;
-            Ok(Answer::Yes)
-        }
-        Command::Man { dir } => {
-            for (name, page) in ibsr_cli::man_pages(&Cli::command())? {
-                let path = dir.join(name);
-                std::fs::write(&path, page)
-                    .with_context(|| format!("failed to write `{}`", path.display()))?;
-            }
-            Ok(Answer::Yes)
-        }
+        Command::Generate(generate) => generate.run(Cli::command()),
     }
 }
 

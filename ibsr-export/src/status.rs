@@ -6,10 +6,10 @@ use std::fmt::Write as _;
 use std::io::{self, Write as _};
 
 use anyhow::Context as _;
-use ibsr_cli::{Answer, format_bytes};
+use ibsr_cli::{Answer, Format, format_bytes};
 use serde::Serialize;
 
-use crate::cli::{Format, StatusArgs};
+use crate::cli::StatusArgs;
 use crate::clock::unix_ms;
 use crate::config::Config;
 use crate::key;

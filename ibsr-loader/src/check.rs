@@ -12,10 +12,10 @@ use ibsr_cli::Answer;
 use ibsr_proto::pins::Scope;
 use serde::Serialize;
 
-use crate::cli::Format;
 use crate::kernel::{self, XdpState};
 use crate::preflight::{ACT_BASIC, ACT_RX_SG, SINGLE_BUFFER_MTU, release, require_frags};
 use crate::{installed, netdev, out, pindir, privilege};
+use ibsr_cli::Format;
 
 /// Schema of `--format json`.
 const SCHEMA: &str = "ibsr-check/1";

@@ -6,7 +6,7 @@ use std::path::{self, PathBuf};
 use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
-use ibsr_cli::{LogArgs, Shell, parse_duration};
+use ibsr_cli::{Format, Generate, LogArgs, parse_duration};
 use ibsr_proto::abi::{DEFAULT_MAX_SOURCES, XdpMode};
 use ibsr_proto::pins::{PIN_GROUP, PIN_ROOT, Scope};
 use ibsr_proto::ports::PortRange;
@@ -52,15 +52,6 @@ impl PinArgs {
     pub fn root(&self) -> io::Result<PathBuf> {
         path::absolute(&self.pin_root)
     }
-}
-
-/// How `status` and `check` print.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum Format {
-    /// For people; may change.
-    Text,
-    /// For programs; stable, names its schema.
-    Json,
 }
 
 /// Subcommands.
@@ -124,18 +115,9 @@ pub enum Command {
     /// Nothing is pinned and no interface is touched. Takes well below a second.
     #[command(after_help = "Examples:\n  ibsr-loader selftest\n  ibsr-loader selftest -vv")]
     Selftest,
-    /// Write shell completions to stdout
-    #[command(hide = true)]
-    Completions {
-        /// Shell
-        shell: Shell,
-    },
-    /// Write the manual pages into a directory
-    #[command(hide = true)]
-    Man {
-        /// Directory, which must exist
-        dir: PathBuf,
-    },
+    /// For packagers.
+    #[command(flatten)]
+    Generate(Generate),
 }
 
 /// Sensors.

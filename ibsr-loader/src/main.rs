@@ -4,13 +4,11 @@
 
 #![deny(unsafe_code)]
 
-use std::fs;
-use std::path::Path;
 use std::process::ExitCode;
 
-use anyhow::{Context as _, Result};
+use anyhow::Result;
 use clap::{CommandFactory as _, Parser as _};
-use ibsr_cli::{Answer, Shell, completions, finish, man_pages};
+use ibsr_cli::{Answer, finish};
 
 use crate::cli::{Cli, Command, Sensor};
 
@@ -51,8 +49,7 @@ fn run(cli: Cli) -> Result<Answer> {
         }
         Command::Check { ifname, pins, format } => check::run(&ifname, &pins.root()?, format),
         Command::Selftest => selftest::run(),
-        Command::Completions { shell } => write_completions(shell),
-        Command::Man { dir } => write_man(&dir),
+        Command::Generate(generate) => generate.run(Cli::command()),
     }
 }
 
@@ -66,17 +63,4 @@ fn bridge_libbpf() {
         }
     }
     libbpf_rs::set_print(Some((libbpf_rs::PrintLevel::Debug, say)));
-}
-
-fn write_completions(shell: Shell) -> Result<Answer> {
-    completions(shell, &mut Cli::command(), &mut std::io::stdout().lock())?;
-    Ok(Answer::Yes)
-}
-
-fn write_man(dir: &Path) -> Result<Answer> {
-    for (name, text) in man_pages(&Cli::command())? {
-        let path = dir.join(name);
-        fs::write(&path, text).with_context(|| format!("failed to write `{}`", path.display()))?;
-    }
-    Ok(Answer::Yes)
 }

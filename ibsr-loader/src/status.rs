@@ -16,10 +16,10 @@ use ibsr_proto::ports::PortSet;
 use libbpf_rs::MapHandle;
 use serde::Serialize;
 
-use crate::cli::Format;
 use crate::installed::{self, Installed, Pin};
 use crate::kernel::{self, XdpState};
 use crate::{meta, netdev, object, out, pindir, privilege};
+use ibsr_cli::Format;
 
 /// Schema of `--format json`.
 const SCHEMA: &str = "ibsr-status/1";

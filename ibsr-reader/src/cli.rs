@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand};
-use ibsr_cli::{LogArgs, Shell, parse_duration, parse_size};
+use ibsr_cli::{Generate, LogArgs, parse_duration, parse_size};
 use ibsr_proto::pins::{PIN_ROOT, Scope};
 use ibsr_proto::snapshot::name::host_label;
 
@@ -54,18 +54,9 @@ pub enum Command {
     /// Time the ways through the source table, in CPU time, as JSON
     #[command(hide = true)]
     Walk(PinArgs),
-    /// Print a shell's completion script
-    #[command(hide = true)]
-    Completions {
-        /// Which shell
-        shell: Shell,
-    },
-    /// Write the manual pages
-    #[command(hide = true)]
-    Man {
-        /// Existing directory to write to
-        dir: PathBuf,
-    },
+    /// For packagers.
+    #[command(flatten)]
+    Generate(Generate),
 }
 
 /// Where the maps are.

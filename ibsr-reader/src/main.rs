@@ -17,9 +17,7 @@ mod sweep;
 mod throttle;
 mod walk;
 
-use std::fs;
 use std::io::{self, Write as _};
-use std::path::Path;
 use std::process::ExitCode;
 
 use anyhow::{Context as _, Result};
@@ -48,10 +46,7 @@ fn run(cli: Cli) -> Result<Answer> {
             privilege::confine()?;
             writeln!(io::stdout(), "{}", walk::compare(&args.scope.dir(&args.pin_root))?)?;
         }
-        Command::Completions { shell } => {
-            ibsr_cli::completions(shell, &mut Cli::command(), &mut io::stdout())?;
-        }
-        Command::Man { dir } => write_man_pages(&dir)?,
+        Command::Generate(generate) => return generate.run(Cli::command()),
     }
     Ok(Answer::Yes)
 }
@@ -88,12 +83,4 @@ fn drive(reader: &mut Reader, waiter: &Waiter, manager: &Manager, period_ns: u64
             status = reader.turn()?;
         }
     }
-}
-
-fn write_man_pages(dir: &Path) -> Result<()> {
-    for (name, text) in ibsr_cli::man_pages(&Cli::command())? {
-        let path = dir.join(name);
-        fs::write(&path, text).with_context(|| format!("failed to write `{}`", path.display()))?;
-    }
-    Ok(())
 }

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
-use ibsr_cli::{LogArgs, Shell, parse_duration};
+use ibsr_cli::{Format, Generate, LogArgs, parse_duration};
 use ibsr_s3::S3Args;
 use jiff::Timestamp;
 
@@ -55,18 +55,9 @@ pub enum Command {
     /// Print the busiest sources
     #[command(after_help = AFTER_SOURCES)]
     Sources(SourcesArgs),
-    /// Print the completion script for a shell
-    #[command(hide = true)]
-    Completions {
-        /// Which shell.
-        shell: Shell,
-    },
-    /// Write the manual pages into a directory
-    #[command(hide = true)]
-    Man {
-        /// Where.
-        dir: PathBuf,
-    },
+    /// For packagers.
+    #[command(flatten)]
+    Generate(Generate),
 }
 
 /// What to read.
@@ -154,15 +145,6 @@ pub struct SourcesArgs {
     /// What makes a source busy
     #[arg(long, value_name = "COUNTER", value_enum, default_value_t = By::Syn)]
     pub by: By,
-}
-
-/// What to print.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum Format {
-    /// For people
-    Text,
-    /// For programs
-    Json,
 }
 
 /// Order of sources.

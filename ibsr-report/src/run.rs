@@ -3,16 +3,15 @@
 
 use std::fs;
 use std::num::NonZeroUsize;
-use std::path::Path;
 
 use anyhow::Context as _;
 use clap::CommandFactory as _;
-use ibsr_cli::Answer;
+use ibsr_cli::{Answer, Format};
 use ibsr_proto::snapshot::Row;
 use tracing::warn;
 
 use crate::assemble::{Wanted, assemble};
-use crate::cli::{By, Cli, Command, Format, InputArgs, OutputArgs, RunArgs, SourcesArgs};
+use crate::cli::{By, Cli, Command, InputArgs, OutputArgs, RunArgs, SourcesArgs};
 use crate::ingest::discover::Found;
 use crate::ingest::lines::{Line, Lines, MAX_LINE_BYTES};
 use crate::ingest::open::open;
@@ -32,12 +31,7 @@ pub fn run(cli: Cli) -> anyhow::Result<Answer> {
     match cli.command {
         Command::Run(args) => report(&args, is_quiet),
         Command::Sources(args) => sources(&args, is_quiet),
-        Command::Completions { shell } => {
-            let mut out = std::io::stdout().lock();
-            ibsr_cli::completions(shell, &mut Cli::command(), &mut out)?;
-            Ok(Answer::Yes)
-        }
-        Command::Man { dir } => man(&dir),
+        Command::Generate(generate) => generate.run(Cli::command()),
     }
 }
 
@@ -73,15 +67,6 @@ fn wanted(settings: Settings, output: &OutputArgs, by: By) -> Wanted {
 
 const fn answer(report: &Report) -> Answer {
     if report.is_whole { Answer::Yes } else { Answer::No }
-}
-
-fn man(dir: &Path) -> anyhow::Result<Answer> {
-    fs::create_dir_all(dir).with_context(|| format!("failed to make `{}`", dir.display()))?;
-    for (name, page) in ibsr_cli::man_pages(&Cli::command())? {
-        let path = dir.join(name);
-        fs::write(&path, page).with_context(|| format!("failed to write `{}`", path.display()))?;
-    }
-    Ok(Answer::Yes)
 }
 
 fn read(args: &InputArgs, wanted: &Wanted, is_quiet: bool) -> anyhow::Result<Report> {

@@ -4,8 +4,8 @@
 
 use std::io::{self, Write as _};
 
-use crate::cli::Format;
 use crate::model::Report;
+use ibsr_cli::Format;
 
 mod json;
 mod text;
