@@ -62,6 +62,8 @@ fn sealed_segments_survive_a_power_loss() {
         spool_inside.exists() && all_sealed(&spool_inside).len() >= 5
     });
     let before = sealed_bytes(&spool_inside);
+    // The last of them may be visible and its name not yet durable; one more and it is.
+    wait_until("one segment more", PATIENCE, || sealed_bytes(&spool_inside).len() > before.len());
     cut_power(&disk_inside);
     rig.wait_for("log", "failed to");
     reader.signal(Signal::KILL);
