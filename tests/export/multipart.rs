@@ -47,7 +47,7 @@ fn an_upload_that_fails_is_aborted() {
     rig.server.fail(Rule::refuse(INTERNAL_ERROR).on(Op::UploadPart).skip(2));
     rig.run_with(&PLAIN).expect_code(1);
     assert_eq!(rig.server.leftovers(), Vec::<String>::new());
-    rig.expect_untouched(&[segment.clone()]);
+    rig.expect_untouched(std::slice::from_ref(&segment));
     rig.server.behave();
     rig.run_with(&PLAIN).expect_code(0);
     expect_one_object(&rig, &segment);

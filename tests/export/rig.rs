@@ -70,9 +70,9 @@ impl Rig {
         self.run_with(&[])
     }
 
-    /// One pass to its end, with more flags.
+    /// One pass to its end, with more flags; killed, so a failure, where it hangs.
     pub fn run_with(&self, flags: &[&str]) -> Said {
-        say(self.command("run").args(flags))
+        say(self.command_under("timeout", &["-s", "KILL", "120"], "run").args(flags))
     }
 
     /// A pass in the background; its output is not looked at.

@@ -27,8 +27,7 @@ fn spring(set: impl FnOnce(&Path)) -> Said {
     let rig = Rig::new();
     let segments = rig.segments(1);
     set(&rig.spool().join("xdp-eth0"));
-    let run = rig.command_under("timeout", &["60"], "run");
-    let said = say(&mut { run });
+    let said = rig.run();
     assert_eq!(said.code, Some(0), "{}", said.stderr);
     rig.expect_uploaded(&segments);
     said
