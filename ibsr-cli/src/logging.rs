@@ -13,7 +13,7 @@ use tracing_subscriber::util::SubscriberInitExt as _;
 /// The log flags, flattened into each program's command line.
 #[derive(Debug, Clone, Args)]
 pub struct LogArgs {
-    /// Say more on stderr; twice for libbpf's own messages
+    /// Say more on stderr; twice for all there is
     #[arg(short, long, action = clap::ArgAction::Count, global = true, display_order = 900)]
     pub verbose: u8,
 
