@@ -90,7 +90,7 @@ pub struct OutputArgs {
 
     /// Directory of the interface in sysfs
     ///
-    /// For its index and its receive counter. Default: /sys/class/net/<ifname>. The unit
+    /// For its index and its receive counter. Default: `/sys/class/net/<ifname>`. The unit
     /// sets it, because a private network hides the host's interfaces.
     #[arg(long, value_name = "DIR", env = "IBSR_NET_DIR")]
     pub net_dir: Option<PathBuf>,
