@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! The report over files: golden, faults, determinism, and against the truth of a generator.
 
+#[path = "report/bucket.rs"]
+mod bucket;
 #[path = "report/faults.rs"]
 mod faults;
 #[path = "report/golden.rs"]

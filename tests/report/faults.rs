@@ -5,7 +5,7 @@
 use std::fs;
 use std::path::Path;
 
-use ibsr_proto::snapshot::{Gap, GapReason};
+use ibsr_proto::snapshot::{Gap, GapReason, Source};
 use ibsr_tests::segments::{FIRST_SEQ, Random, START_BOOT_NS, SegmentSpec, Traffic, seal};
 use serde_json::Value;
 
@@ -240,7 +240,8 @@ fn nothing_at_all_is_a_defined_report() {
 /// P5: one source; all sources attack; none does.
 #[test]
 fn the_extremes_of_a_population_are_defined() {
-    let cases: [(u32, fn(&mut ibsr_proto::snapshot::Source), &str); 3] = [
+    type Change = fn(&mut Source);
+    let cases: [(u32, Change, &str); 3] = [
         (1, |_| {}, "/population/legitimate"),
         (9, |_| {}, "/population/legitimate"),
         (9, |s| (s.ack, s.handshakes, s.fin) = (0, 0, 0), "/population/abusive"),

@@ -173,3 +173,70 @@ fn check(footer: &Footer, lines: u64, digest: &[u8]) -> Result<(), ScanError> {
         });
     if is_same { Ok(()) } else { Err(ScanError::Hash) }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn header(schema: &str) -> String {
+        format!(
+            concat!(
+                r#"{{"type":"header","schema":"{}","tool":"t","host":"h","boot_id":"b","scope":"s","#,
+                r#""ifname":"","ifindex":0,"epoch":"e","attached_boot_ns":1,"program_sha256":"","#,
+                r#""evidence":"plain","xdp_mode":"","period_ms":0,"max_sources":1,"dst_ports":[],"#,
+                r#""dst_port_ranges":[]}}"#,
+                "\n"
+            ),
+            schema
+        )
+    }
+
+    fn footer(rows: &str, lines: u64) -> String {
+        let digest = Sha256::digest(rows);
+        let sha256 = digest.iter().map(|byte| format!("{byte:02x}")).collect();
+        let mut out = Vec::new();
+        RowRef::Footer(&Footer { lines, sha256, recovered: false }).write_to(&mut out);
+        String::from_utf8(out).expect("text")
+    }
+
+    fn error(text: &str) -> String {
+        scan(text.as_bytes()).expect_err("refused").to_string()
+    }
+
+    #[test]
+    fn a_sealed_file_says_what_it_holds() {
+        let rows = header(SCHEMA) + "any line\n";
+        let contents = scan((rows.clone() + &footer(&rows, 2)).as_bytes()).expect("whole");
+        assert_eq!((contents.header.host.as_str(), contents.footer.lines), ("h", 2));
+        assert!(contents.sweeps.is_empty());
+    }
+
+    #[test]
+    fn each_fault_of_a_file_has_its_own_words() {
+        let rows = header(SCHEMA);
+        let sealed = rows.clone() + &footer(&rows, 1);
+        assert!(error("").contains("no header"));
+        assert!(error("{\"type\":\"sweep\"}\n").contains("no header"));
+        assert!(error(&header("ibsr/2")).contains("`ibsr/2`"));
+        assert!(error(&rows).contains("not sealed"));
+        assert!(error(&(rows.clone() + &footer(&rows, 2))).contains("counts 2 lines, it has 1"));
+        assert!(error(&sealed.replace("\"s\"", "\"z\"")).contains("SHA-256"));
+        assert!(error(&(sealed.clone() + "\n")).contains("line 3 stands behind"));
+        assert!(error(&(sealed.clone() + &sealed)).contains("behind the footer"));
+    }
+
+    /// The hash does not cover the footer, so another spelling of it is a changed file.
+    #[test]
+    fn a_footer_in_other_words_is_none() {
+        let rows = header(SCHEMA);
+        let sealed = rows.clone() + &footer(&rows, 1);
+        for (from, to) in [("\"lines\":1", "\"lines\": 1"), ("\"}\n", "\"}"), ("sha256", "sha257")]
+        {
+            assert!(error(&sealed.replace(from, to)).contains("footer"), "{to}");
+        }
+        let upper =
+            footer(&rows, 1).to_uppercase().replace("\"TYPE\":\"FOOTER\"", "\"type\":\"footer\"");
+        let upper = upper.replace("LINES", "lines").replace("SHA256", "sha256");
+        assert!(error(&(rows + &upper)).contains("SHA-256"));
+    }
+}
