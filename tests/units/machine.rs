@@ -15,7 +15,8 @@ use crate::install::install;
 
 /// What the machine consists of; a change of it makes a new tree.
 const SUITE: &str = "bookworm";
-const PACKAGES: &str = "systemd,systemd-sysv,dbus,iproute2,iputils-ping,libelf1,zlib1g,ca-certificates";
+const PACKAGES: &str =
+    "systemd,systemd-sysv,dbus,iproute2,iputils-ping,libelf1,zlib1g,ca-certificates";
 /// Far above the second or two that a boot takes, and below the patience of whoever waits.
 const BOOT_LIMIT_SECONDS: &str = "150";
 
