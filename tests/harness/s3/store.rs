@@ -46,6 +46,20 @@ pub(super) fn service(settings: &Settings, script: &Arc<Script>) -> io::Result<S
     Ok(builder.build())
 }
 
+/// The checksums in the headers of a request, whose types share no trait.
+macro_rules! claimed {
+    ($input:expr) => {
+        Checksum {
+            checksum_crc32: $input.checksum_crc32.clone(),
+            checksum_crc32c: $input.checksum_crc32c.clone(),
+            checksum_crc64nvme: $input.checksum_crc64nvme.clone(),
+            checksum_sha1: $input.checksum_sha1.clone(),
+            checksum_sha256: $input.checksum_sha256.clone(),
+            ..Checksum::default()
+        }
+    };
+}
+
 /// The one key that is known. (`SimpleAuth` of `s3s` names an unknown one in other words.)
 struct OneKey {
     access: String,
@@ -90,15 +104,7 @@ impl S3 for Store {
     ) -> S3Result<S3Response<PutObjectOutput>> {
         self.check_bucket(&req.input.bucket)?;
         let bytes = collect(req.input.body.take()).await?;
-        let input = &req.input;
-        let claimed = Checksum {
-            checksum_crc32: input.checksum_crc32.clone(),
-            checksum_crc32c: input.checksum_crc32c.clone(),
-            checksum_crc64nvme: input.checksum_crc64nvme.clone(),
-            checksum_sha1: input.checksum_sha1.clone(),
-            checksum_sha256: input.checksum_sha256.clone(),
-            ..Checksum::default()
-        };
+        let claimed = claimed!(req.input);
         verify(&bytes, with_trailers(claimed, req.trailing_headers.as_ref()))?;
         if req.extensions.get::<IgnoreCondition>().is_some() {
             req.input.if_none_match = None;
@@ -117,15 +123,7 @@ impl S3 for Store {
     ) -> S3Result<S3Response<UploadPartOutput>> {
         self.check_upload(&req.input.upload_id)?;
         let bytes = collect(req.input.body.take()).await?;
-        let input = &req.input;
-        let claimed = Checksum {
-            checksum_crc32: input.checksum_crc32.clone(),
-            checksum_crc32c: input.checksum_crc32c.clone(),
-            checksum_crc64nvme: input.checksum_crc64nvme.clone(),
-            checksum_sha1: input.checksum_sha1.clone(),
-            checksum_sha256: input.checksum_sha256.clone(),
-            ..Checksum::default()
-        };
+        let claimed = claimed!(req.input);
         let claimed = with_trailers(claimed, req.trailing_headers.as_ref());
         verify(&bytes, claimed.clone())?;
         req.input.body = Some(StreamingBlob::from(Body::from(bytes)));
