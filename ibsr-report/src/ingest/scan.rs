@@ -230,7 +230,8 @@ mod tests {
     fn a_footer_in_other_words_is_none() {
         let rows = header(SCHEMA);
         let sealed = rows.clone() + &footer(&rows, 1);
-        for (from, to) in [("\"lines\":1", "\"lines\": 1"), ("\"}\n", "\"}"), ("sha256", "sha257")]
+        for (from, to) in
+            [("\"lines\":1", "\"lines\": 1"), ("\"}\n", "\"}"), ("\"sha256\"", "\"sha257\"")]
         {
             assert!(error(&sealed.replace(from, to)).contains("footer"), "{to}");
         }
