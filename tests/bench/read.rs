@@ -92,10 +92,8 @@ fn rows(rounds: &[Vec<Way>]) -> Vec<Row> {
 }
 
 fn table(sources: u32, rows: &[Row]) -> Table {
-    let mut table = Table::new();
-    let header =
-        [format!("{sources} sources"), "median us".into(), "min us".into(), "faster".into()];
-    table.set_header(header);
+    let size = format!("{sources} sources");
+    let mut table = ibsr_cli::table(&[&size, "median us", "min us", "faster"], &[1, 2, 3]);
     for Row { name, median_us, min_us, ratio } in rows {
         let cells =
             [name.clone(), median_us.to_string(), min_us.to_string(), format!("{ratio:.1} x")];
