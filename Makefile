@@ -15,7 +15,7 @@ PROGRAMS := ibsr-loader ibsr-reader ibsr-export ibsr-report
 ROOT := $(if $(filter 0,$(shell id -u)),,sudo)
 
 # Debian 12 packages: to build, for the demo, for the tests.
-BUILD_PACKAGES := clang-19 gcc libelf-dev linux-libc-dev make pkg-config zlib1g-dev
+BUILD_PACKAGES := ca-certificates clang-19 gcc libelf-dev linux-libc-dev make pkg-config zlib1g-dev
 DEMO_PACKAGES := $(BUILD_PACKAGES) curl ethtool iproute2 nginx-light procps tcpdump util-linux
 TEST_PACKAGES := $(DEMO_PACKAGES) bpftool clang-14 clang-format-19 e2fsprogs iputils-ping jq \
 	mmdebstrap python3 python3-pip strace systemd systemd-container

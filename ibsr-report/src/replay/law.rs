@@ -199,7 +199,8 @@ mod tests {
     /// One fault at a time; each must be seen, or the check proves nothing.
     #[test]
     fn each_way_to_break_it_is_seen() {
-        let broken: [(&str, fn(&mut Sweep)); 5] = [
+        type Change = fn(&mut Sweep);
+        let broken: [(&str, Change); 5] = [
             ("reader", |s| s.conserved = false),
             ("classes", |s| s.totals.non_ip += MAX_IN_FLIGHT + 1),
             ("only 25 were tracked", |s| s.attributed = 26),
