@@ -28,9 +28,9 @@ pub fn run_all(world: &World) -> Result<()> {
             scope.spawn(|| keep_alive(world)),
             scope.spawn(|| download(world, &SLOW, HOST_V4, &["--limit-rate", "50k"])),
             scope.spawn(|| download(world, &IPV6, &format!("[{HOST_V6}]"), &[])),
-            scope.spawn(|| Ok(tagged(world))),
-            scope.spawn(|| Ok(flood(world))),
-            scope.spawn(|| Ok(scan(world))),
+            scope.spawn(|| tagged(world)),
+            scope.spawn(|| flood(world)),
+            scope.spawn(|| scan(world)),
         ];
         users.into_iter().try_for_each(|user| user.join().expect("a client does not panic"))
     })
@@ -56,10 +56,11 @@ fn curl(world: &World, client: &world::Client, extra: &[&str], urls: &[String]) 
     Ok(())
 }
 
-fn tagged(world: &World) {
+fn tagged(world: &World) -> Result<()> {
     world.pair.peer.inside(|| {
         send_frames(PEER_IF, (0..TAGGED_CONNECTIONS).flat_map(tagged_connection));
     });
+    Ok(())
 }
 
 /// What one side of a short connection sends. Whether anybody answers is nothing to a sensor
@@ -88,7 +89,7 @@ fn address(text: &str) -> Ipv4Addr {
 }
 
 /// Paced, so that a rate is to be seen: a hundredth of a second's SYNs at a time.
-fn flood(world: &World) {
+fn flood(world: &World) -> Result<()> {
     let batch = FLOOD_SYNS_PER_SECOND / 100;
     world.pair.peer.inside(|| {
         let start = Instant::now();
@@ -98,12 +99,14 @@ fn flood(world: &World) {
             thread::sleep(next.saturating_sub(start.elapsed()));
         }
     });
+    Ok(())
 }
 
-fn scan(world: &World) {
+fn scan(world: &World) -> Result<()> {
     world.pair.peer.inside(|| {
         send_frames(PEER_IF, (1..=SCANNED_PORTS).map(|port| syn(SCAN.address, 40_000, port, 1)))
     });
+    Ok(())
 }
 
 fn syn_of_flood(number: u32) -> Vec<u8> {
