@@ -188,7 +188,10 @@ pub enum RowRef<'a> {
 impl RowRef<'_> {
     /// Appends the row and a line feed to `out`. Allocates only when `out` must grow.
     pub fn write_to(&self, out: &mut Vec<u8>) {
-        serde_json::to_writer(&mut *out, self).expect("rows hold only what JSON can hold");
+        match self {
+            Self::Source(source) => super::source_text::write(source, out),
+            _ => serde_json::to_writer(&mut *out, self).expect("rows hold only what JSON can hold"),
+        }
         out.push(b'\n');
     }
 }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! The report as text and as JSON. Each renderer is a pure function of the model; only
-//! [`print`] writes.
+//! [`print()`] writes.
 
 use std::io::{self, Write as _};
 
