@@ -36,7 +36,7 @@ const REACH: [(&str, &[&str]); 7] = [
 ];
 
 /// The types that cross process boundaries stay free of I/O: all that they may use.
-const PROTO_USES: [&str; 5] = ["serde", "serde_json", "thiserror", "zerocopy", "proptest"];
+const PROTO_USES: [&str; 6] = ["itoa", "proptest", "serde", "serde_json", "thiserror", "zerocopy"];
 
 /// Fails on a dependency that the tables do not hold.
 pub(crate) fn deps() -> Result<()> {
