@@ -18,9 +18,9 @@ use crate::pass::{Pass, stopped};
 use crate::plan::{Plan, plan};
 use crate::segments::{Found, Spool};
 use crate::state::StateDir;
+use crate::stop::Stop;
 use crate::summary::Summary;
 use crate::upload::Uploader;
-use crate::watch::Stop;
 use crate::worker::Worker;
 
 /// Segments in flight: enough to hide the round trip of a near bucket, few enough that one

@@ -23,6 +23,7 @@ mod segment;
 mod segments;
 mod state;
 mod status;
+mod stop;
 mod summary;
 mod upload;
 mod watch;

@@ -13,55 +13,18 @@ use std::time::Duration;
 use anyhow::Context as _;
 use ibsr_cli::Answer;
 use inotify::{Inotify, WatchMask, Watches};
-use tokio::signal::unix::{SignalKind, signal};
-use tokio::sync::{Notify, watch};
+use tokio::sync::Notify;
 use tokio::time::{sleep, timeout};
 
 use crate::config::Config;
 use crate::exporter::Exporter;
 use crate::segments::Spool;
+use crate::stop::Stop;
 
 /// Segments that are sealed together are uploaded in one pass.
 const SETTLE: Duration = Duration::from_millis(200);
 /// Several hundred notifications of names as long as ours.
 const BUFFER_BYTES: usize = 16 << 10;
-
-/// Whether SIGTERM or SIGINT came.
-#[derive(Debug, Clone)]
-pub struct Stop(watch::Receiver<bool>);
-
-impl Stop {
-    /// Listens from now on.
-    ///
-    /// # Errors
-    /// When no handler can be installed.
-    pub fn on_signals() -> anyhow::Result<Self> {
-        let mut term = signal(SignalKind::terminate()).context("failed to handle SIGTERM")?;
-        let mut int = signal(SignalKind::interrupt()).context("failed to handle SIGINT")?;
-        let (sender, receiver) = watch::channel(false);
-        tokio::spawn(async move {
-            tokio::select! {
-                _ = term.recv() => {}
-                _ = int.recv() => {}
-            }
-            sender.send_replace(true);
-        });
-        Ok(Self(receiver))
-    }
-
-    /// Whether it came.
-    pub fn is_set(&self) -> bool {
-        *self.0.borrow()
-    }
-
-    /// Returns once it came.
-    pub async fn wait(&self) {
-        let mut receiver = self.0.clone();
-        if receiver.wait_for(|is_set| *is_set).await.is_err() {
-            std::future::pending().await
-        }
-    }
-}
 
 /// `s3 watch`.
 ///

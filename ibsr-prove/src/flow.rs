@@ -7,13 +7,11 @@ use std::collections::BTreeSet;
 use crate::decode::{Op, Operand, Place, decode, slots};
 use crate::digest::digests;
 use crate::insn::Insn;
+use crate::insn::MAX_INSNS;
 use crate::known::Known;
 use crate::policy::{Policy, helper};
 use crate::refusal::Refusal;
 use crate::state::State;
-
-/// Longest program that is examined: bounds memory to about 20 MB. Ours have under 1,000.
-pub const MAX_INSNS: usize = 16_384;
 
 /// What was proven of a program.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -2,6 +2,9 @@
 //! One BPF instruction as it is handed to the kernel, and the numbers of its fields.
 //! A type of our own, so that the proof depends on no loading library.
 
+/// Longest program that is examined: bounds memory to about 20 MB. Ours have under 1,000.
+pub const MAX_INSNS: usize = 16_384;
+
 /// One 8-byte instruction, `struct bpf_insn`.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
 pub struct Insn {

@@ -22,8 +22,8 @@ mod refusal;
 mod state;
 
 pub use digest::kernel_tags;
-pub use flow::{MAX_INSNS, Proof, prove};
-pub use insn::Insn;
+pub use flow::{Proof, prove};
+pub use insn::{Insn, MAX_INSNS};
 pub use known::Kind;
 pub use policy::{Policy, XDP_OBSERVER};
 pub use refusal::Refusal;

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! Why a program was not proven. One line each, with the instruction it is about.
 
-use crate::flow::MAX_INSNS;
+use crate::insn::MAX_INSNS;
 use crate::known::Kind;
 
 /// Why a program was refused. `at` is the index of an instruction, as `llvm-objdump -d` and

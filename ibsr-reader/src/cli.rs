@@ -9,7 +9,7 @@ use ibsr_cli::{Generate, LogArgs, parse_duration, parse_size};
 use ibsr_proto::pins::{PIN_ROOT, Scope};
 use ibsr_proto::snapshot::name::host_label;
 
-use crate::reader::Settings;
+use crate::settings::Settings;
 use crate::spool::Limits;
 
 /// Reads the sensor's pinned maps and seals JSON Lines segments

@@ -5,7 +5,7 @@ use ibsr_proto::abi::{Evidence, Meta, XdpMode};
 use ibsr_proto::ports::PortSet;
 use ibsr_proto::snapshot::{Header, SCHEMA};
 
-use crate::reader::Settings;
+use crate::settings::Settings;
 
 /// First line of every segment of these pins.
 #[must_use]

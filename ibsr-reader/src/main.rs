@@ -12,6 +12,7 @@ mod notify;
 mod pinned;
 mod privilege;
 mod reader;
+mod settings;
 mod spool;
 mod sweep;
 mod throttle;
@@ -27,7 +28,8 @@ use ibsr_cli::{Answer, finish};
 use cli::{Cli, Command};
 use clock::{boot_ns, next_due};
 use notify::{Manager, Waiter, Wake};
-use reader::{Reader, Settings};
+use reader::Reader;
+use settings::Settings;
 
 fn main() -> ExitCode {
     finish("ibsr-reader", run(Cli::parse()))

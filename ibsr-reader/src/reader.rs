@@ -17,32 +17,10 @@ use crate::epoch::{Ended, Epoch};
 use crate::header::header;
 use crate::interface::Change;
 use crate::pinned::{self, Identity, PinError, Pinned};
-use crate::spool::{Limits, Spool};
+use crate::settings::Settings;
+use crate::spool::Spool;
 use crate::sweep::{self, Plan};
 use crate::throttle::Throttle;
-
-/// What the command line asked for, checked.
-#[derive(Debug, Clone)]
-pub struct Settings {
-    /// Which sensor.
-    pub scope: Scope,
-    /// Where the loader pins.
-    pub pin_root: PathBuf,
-    /// Root of the spool.
-    pub spool: PathBuf,
-    /// Bounds of segments and spool.
-    pub limits: Limits,
-    /// The exporter's ledger.
-    pub ledger: Option<PathBuf>,
-    /// Time between sweeps; 0 for a single one.
-    pub period_ns: u64,
-    /// Time between full sweeps.
-    pub full_every_ns: u64,
-    /// Host label.
-    pub host: String,
-    /// Directory of the interface in sysfs, where it is not the usual one.
-    pub net_dir: Option<PathBuf>,
-}
 
 /// One scope and its spool.
 #[derive(Debug)]

@@ -4,6 +4,7 @@
 use std::fs;
 
 use ibsr_tests::process::say;
+use ibsr_tests::s3::faults::Op;
 use ibsr_tests::segments::{SegmentSpec, Traffic, hex};
 use sha2::{Digest as _, Sha256};
 
@@ -120,4 +121,33 @@ fn an_empty_spool_is_done_and_a_missing_one_is_an_error() {
     fs::remove_dir(rig.spool()).unwrap();
     let spool = rig.spool().display().to_string();
     rig.run().expect_code(2).expect_stderr(&spool).expect_stderr("hint: ");
+}
+
+/// How an object is kept is asked for with the object itself; nothing is asked by default.
+#[test]
+fn encryption_and_storage_class_are_asked_for_when_given() {
+    let rig = Rig::new();
+    let _segments = rig.segments(1);
+    let flags = ["--sse", "aws:kms", "--sse-kms-key-id", "key-7"];
+    let flags = [&flags[..], &["--storage-class", "REDUCED_REDUNDANCY"]].concat();
+    rig.run_with(&flags).expect_code(0);
+    let wishes = |rig: &Rig| {
+        let puts = rig.server.seen().into_iter().filter(|seen| seen.op == Op::Put);
+        puts.map(|put| put.wishes).next().expect("a PUT")
+    };
+    let asked: Vec<String> =
+        wishes(&rig).into_iter().map(|(name, value)| format!("{name}={value}")).collect();
+    assert_eq!(
+        asked,
+        [
+            "x-amz-server-side-encryption-aws-kms-key-id=key-7",
+            "x-amz-server-side-encryption=aws:kms",
+            "x-amz-storage-class=REDUCED_REDUNDANCY",
+        ]
+    );
+
+    let plain = Rig::new();
+    let _segments = plain.segments(1);
+    plain.run().expect_code(0);
+    assert_eq!(wishes(&plain), []);
 }

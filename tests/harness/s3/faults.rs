@@ -5,7 +5,7 @@
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use hyper::{Method, Uri};
+use hyper::{HeaderMap, Method, Uri};
 
 /// A way to fail one request.
 #[derive(Debug, Clone, Copy)]
@@ -127,10 +127,15 @@ pub struct Seen {
     pub op: Op,
     /// Key, empty for requests about the bucket.
     pub key: String,
+    /// Encryption and storage class that it asked for: header name and value, sorted.
+    pub wishes: Vec<(String, String)>,
 }
 
+/// Start of the headers that ask how an object is kept.
+const WISHES: [&str; 2] = ["x-amz-server-side-encryption", "x-amz-storage-class"];
+
 impl Seen {
-    fn of(method: &Method, uri: &Uri) -> Self {
+    fn of(method: &Method, uri: &Uri, headers: &HeaderMap) -> Self {
         let path = uri.path().trim_start_matches('/');
         let key = percent_decode(path.split_once('/').map_or("", |(_bucket, key)| key));
         let query = uri.query().unwrap_or_default();
@@ -146,7 +151,15 @@ impl Seen {
             "DELETE" if has("uploadId") => Op::AbortUpload,
             _ => Op::Other,
         };
-        Self { op, key }
+        let mut wishes: Vec<(String, String)> = headers
+            .iter()
+            .filter(|(name, _)| WISHES.iter().any(|wish| name.as_str().starts_with(wish)))
+            .map(|(name, value)| {
+                (name.to_string(), String::from_utf8_lossy(value.as_bytes()).into())
+            })
+            .collect();
+        wishes.sort();
+        Self { op, key, wishes }
     }
 }
 
@@ -268,9 +281,9 @@ impl Script {
     }
 
     /// Records a request and gives the fault of the first rule whose turn it is.
-    pub(super) fn take(&self, method: &Method, uri: &Uri) -> Option<Fault> {
+    pub(super) fn take(&self, method: &Method, uri: &Uri, headers: &HeaderMap) -> Option<Fault> {
         let mut pages = self.pages();
-        let seen = Seen::of(method, uri);
+        let seen = Seen::of(method, uri, headers);
         pages.seen.push(seen.clone());
         pages.rules.iter_mut().filter(|rule| rule.matches(&seen)).find_map(Rule::take)
     }
@@ -282,7 +295,7 @@ mod tests {
 
     fn put(script: &Script, key: &str) -> bool {
         let uri = format!("/bucket/{key}?x-id=PutObject").parse().expect("a path");
-        script.take(&Method::PUT, &uri).is_some()
+        script.take(&Method::PUT, &uri, &HeaderMap::new()).is_some()
     }
 
     #[test]
@@ -297,7 +310,9 @@ mod tests {
 
     #[test]
     fn requests_are_told_apart_by_method_and_query() {
-        let op = |method: Method, uri: &str| Seen::of(&method, &uri.parse().expect("a path")).op;
+        let op = |method: Method, uri: &str| {
+            Seen::of(&method, &uri.parse().expect("a path"), &HeaderMap::new()).op
+        };
         assert_eq!(op(Method::PUT, "/b/k?partNumber=1&uploadId=u"), Op::UploadPart);
         assert_eq!(op(Method::POST, "/b/k?uploads"), Op::CreateUpload);
         assert_eq!(op(Method::POST, "/b/k?uploadId=u"), Op::CompleteUpload);

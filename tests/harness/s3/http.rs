@@ -49,7 +49,7 @@ async fn exchange(
     script: &Script,
     socket: &OwnedFd,
 ) -> Result<HttpResponse, HttpError> {
-    match script.take(request.method(), request.uri()) {
+    match script.take(request.method(), request.uri(), request.headers()) {
         None => carry_out(service, request).await,
         Some(Fault::Delay(time)) => {
             tokio::time::sleep(time).await;
