@@ -12,13 +12,13 @@ use std::time::Duration;
 
 use aws_sdk_s3::primitives::{ByteStream, SdkBody};
 use aws_sdk_s3::types::{ChecksumAlgorithm, CompletedMultipartUpload, CompletedPart};
+use ibsr_proto::abi::hex;
 use ibsr_s3::{Client, S3Problem, explain, with_retries};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
 use crate::outcome::may_have_stored;
 use crate::prepare::Prepared;
-use crate::segment::hex;
 use crate::state::replace_file;
 use crate::upload::{Uploader, base64, metadata, within};
 
@@ -211,7 +211,7 @@ pub struct Notes {
 
 impl Notes {
     fn add(&self, started: &Started) -> io::Result<PathBuf> {
-        let note = self.dir.join(hex(&Sha256::digest(&started.upload_id).into()));
+        let note = self.dir.join(hex(&Sha256::digest(&started.upload_id)));
         replace_file(&note, &serde_json::to_vec(started)?)?;
         Ok(note)
     }

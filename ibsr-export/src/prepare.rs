@@ -10,6 +10,7 @@ use std::fs::File;
 use std::io::{self, BufWriter, Write};
 use std::path::Path;
 
+use ibsr_proto::abi::hex;
 use sha2::{Digest as _, Sha256};
 use tempfile::NamedTempFile;
 
@@ -38,7 +39,7 @@ pub struct Prepared {
 impl Prepared {
     /// SHA-256 of the segment in hexadecimal, as in the object's metadata and the ledger.
     pub fn segment_sha256(&self) -> String {
-        segment::hex(&self.checked.sha256)
+        hex(&self.checked.sha256)
     }
 }
 

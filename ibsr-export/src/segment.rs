@@ -9,6 +9,7 @@ use std::fs::{File, Metadata};
 use std::io::{self, Write};
 use std::os::unix::fs::{FileExt as _, MetadataExt as _};
 
+use ibsr_proto::abi::hex;
 use ibsr_proto::snapshot::{Footer, Row};
 use serde::Deserialize;
 use sha2::{Digest as _, Sha256};
@@ -103,11 +104,6 @@ pub fn read_checked(file: &File, out: &mut impl Write) -> Result<Checked, Segmen
         return Err(SegmentError::Lines { said: footer.lines, is: copied.lines_before_footer });
     }
     Ok(Checked { sha256: copied.sha256, bytes, last_unix_ms })
-}
-
-/// Lower-case hexadecimal digits.
-pub fn hex(hash: &[u8; 32]) -> String {
-    hash.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// Not the time of the last change: deleting a segment changes that, and one that the reader

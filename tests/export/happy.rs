@@ -3,9 +3,10 @@
 
 use std::fs;
 
+use ibsr_proto::abi::hex;
 use ibsr_tests::process::say;
 use ibsr_tests::s3::faults::Op;
-use ibsr_tests::segments::{SegmentSpec, Traffic, hex};
+use ibsr_tests::segments::{SegmentSpec, Traffic};
 use sha2::{Digest as _, Sha256};
 
 use crate::rig::{Rig, name_of};

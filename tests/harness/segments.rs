@@ -10,6 +10,7 @@ use std::fs;
 use std::net::Ipv4Addr;
 use std::path::{Path, PathBuf};
 
+use ibsr_proto::abi::hex;
 use ibsr_proto::conservation::Totals;
 use ibsr_proto::snapshot::{
     Footer, Gap, Header, Row, RowRef, SCHEMA, SegmentName, Source, Sweep, name::host_label,
@@ -159,12 +160,6 @@ pub fn seal(mut rows: Vec<u8>) -> Vec<u8> {
     };
     RowRef::Footer(&footer).write_to(&mut rows);
     rows
-}
-
-/// Lower-case hexadecimal.
-#[must_use]
-pub fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// Every row of a segment's bytes; panics on a line that is none.

@@ -6,6 +6,7 @@ use std::collections::{BTreeMap, HashSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use ibsr_proto::abi::hex;
 use ibsr_proto::addr::SourceAddr;
 use ibsr_proto::snapshot::{Footer, Gap, Header, Row, Source, Sweep};
 use ibsr_tests::segments;
@@ -49,7 +50,7 @@ impl Sealed {
         let Some(Row::Footer(footer)) = rows.pop() else { panic!("{}: no footer", path.display()) };
         let Row::Header(header) = rows.remove(0) else { panic!("{}: no header", path.display()) };
         assert_eq!(footer.lines, rows.len() as u64 + 1, "{}", path.display());
-        assert_eq!(footer.sha256, segments::hex(&digest_before_last_line(&bytes)));
+        assert_eq!(footer.sha256, hex(&digest_before_last_line(&bytes)));
         let (mut sweeps, mut sources, mut gaps) = (Vec::new(), Vec::new(), Vec::new());
         for row in rows {
             match row {

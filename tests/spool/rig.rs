@@ -8,12 +8,13 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
+use ibsr_proto::abi::hex;
 use ibsr_proto::snapshot::{Gap, GapReason, Row, SegmentName, Source, Sweep};
 use ibsr_tests::bpffs::PinRoot;
 use ibsr_tests::frames::{Frame, flag, send_frames};
 use ibsr_tests::netns::{HOST_IF, PEER_IF, Pair};
 use ibsr_tests::process::{Running, program, say, wait_until};
-use ibsr_tests::segments::{SegmentSpec, Traffic, hex, rows};
+use ibsr_tests::segments::{SegmentSpec, Traffic, rows};
 use sha2::{Digest as _, Sha256};
 
 /// Frames that the sensor has seen, all from different sources.

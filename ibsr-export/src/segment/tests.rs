@@ -8,7 +8,7 @@ const SWEEP: &str = r#"{"type":"sweep","seq":1,"at_unix_ms":1700000000000,"rows"
 /// A segment with `rows` between header and footer, sealed as the reader seals.
 pub(crate) fn sealed(rows: &str) -> Vec<u8> {
     let mut text = format!("{{\"type\":\"header\",\"schema\":\"ibsr/1\"}}\n{rows}").into_bytes();
-    let sha256 = hex(&Sha256::digest(&text).into());
+    let sha256 = hex(&Sha256::digest(&text));
     let lines = text.iter().filter(|byte| **byte == b'\n').count() as u64;
     let footer = Footer { lines, sha256, recovered: false };
     ibsr_proto::snapshot::RowRef::Footer(&footer).write_to(&mut text);

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! The running digest of a segment's lines, which can be taken back to an earlier point.
 
+use ibsr_proto::abi::hex;
 use sha2::{Digest as _, Sha256};
 
 /// How much of a segment there is: bytes, lines and the digest of those bytes.
@@ -21,7 +22,7 @@ impl Extent {
 
     /// Digest of all bytes so far, hexadecimal.
     pub(super) fn sha256(&self) -> String {
-        self.digest.clone().finalize().iter().map(|byte| format!("{byte:02x}")).collect()
+        hex(&self.digest.clone().finalize())
     }
 }
 
