@@ -141,8 +141,8 @@ fn encryption_and_storage_class_are_asked_for_when_given() {
     assert_eq!(
         asked,
         [
-            "x-amz-server-side-encryption-aws-kms-key-id=key-7",
             "x-amz-server-side-encryption=aws:kms",
+            "x-amz-server-side-encryption-aws-kms-key-id=key-7",
             "x-amz-storage-class=REDUCED_REDUNDANCY",
         ]
     );
