@@ -5,7 +5,7 @@
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result, ensure};
 
@@ -96,16 +96,27 @@ type Covered = BTreeMap<String, Vec<(String, String)>>;
 
 fn covered() -> Result<Covered> {
     let mut covered = Covered::new();
-    for path in files(root(), &[".rs"])? {
+    for path in sources()? {
         let place = path.strip_prefix(root()).unwrap_or(&path);
-        if place.starts_with("target") {
-            continue;
-        }
         let text = fs::read_to_string(&path)
             .with_context(|| format!("failed to read `{}`", path.display()))?;
         collect(place, &text, &mut covered);
     }
     Ok(covered)
+}
+
+/// Rust files of every crate. Not of the whole tree: below `target` lie system trees with links
+/// that lead anywhere.
+fn sources() -> Result<Vec<PathBuf>> {
+    let mut found = Vec::new();
+    for entry in fs::read_dir(root()).context("failed to list the checkout")? {
+        let dir = entry?.path();
+        if dir.join("Cargo.toml").is_file() {
+            found.extend(files(&dir, &[".rs"])?);
+        }
+    }
+    found.sort();
+    Ok(found)
 }
 
 /// A comment that starts with ids belongs to the next `fn`.
