@@ -10,8 +10,8 @@ use ibsr_cli::{Format, Generate, LogArgs, parse_duration};
 use ibsr_s3::S3Args;
 use jiff::Timestamp;
 
-use crate::replay::rule::SynRule;
-use crate::replay::stream::Settings;
+use ibsr_replay::fold::rule::SynRule;
+use ibsr_replay::fold::stream::Settings;
 
 const AFTER_HELP: &str = "\
 Examples:
@@ -158,6 +158,17 @@ pub enum By {
     Bytes,
     /// Completed handshakes
     Handshakes,
+}
+
+impl From<By> for ibsr_replay::judge::assemble::By {
+    fn from(by: By) -> Self {
+        match by {
+            By::Syn => Self::Syn,
+            By::Packets => Self::Packets,
+            By::Bytes => Self::Bytes,
+            By::Handshakes => Self::Handshakes,
+        }
+    }
 }
 
 /// Time that the replayed rule acts on a source.

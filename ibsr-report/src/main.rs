@@ -7,15 +7,12 @@
 
 #![forbid(unsafe_code)]
 
-mod assemble;
 mod cli;
 mod clock;
 mod ingest;
-mod model;
 mod parallel;
 mod progress;
 mod render;
-mod replay;
 mod run;
 
 use std::process::ExitCode;

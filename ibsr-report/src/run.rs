@@ -10,7 +10,6 @@ use ibsr_cli::{Answer, Format};
 use ibsr_proto::snapshot::Row;
 use tracing::warn;
 
-use crate::assemble::{Wanted, assemble};
 use crate::cli::{By, Cli, Command, InputArgs, OutputArgs, RunArgs, SourcesArgs};
 use crate::ingest::discover::Found;
 use crate::ingest::lines::{Line, Lines, MAX_LINE_BYTES};
@@ -18,11 +17,12 @@ use crate::ingest::open::open;
 use crate::ingest::plan::{Plan, Stream, plan};
 use crate::ingest::remote::gather;
 use crate::ingest::scan::{ScanError, Segment, scan};
-use crate::model::{Input, Refused, Report};
 use crate::progress::Progress;
-use crate::replay::merge::{MAX_EXAMPLES, Partial};
-use crate::replay::stream::{Settings, StreamFold};
 use crate::{clock, parallel, render};
+use ibsr_replay::fold::merge::{MAX_EXAMPLES, Partial};
+use ibsr_replay::fold::stream::{Settings, StreamFold};
+use ibsr_replay::judge::assemble::{Wanted, assemble};
+use ibsr_replay::model::{Input, Refused, Report};
 
 /// Runs the command.
 pub fn run(cli: Cli) -> anyhow::Result<Answer> {
@@ -62,7 +62,7 @@ fn sources(args: &SourcesArgs, is_quiet: bool) -> anyhow::Result<Answer> {
 }
 
 fn wanted(settings: Settings, output: &OutputArgs, by: By) -> Wanted {
-    Wanted { settings, top: output.top, by, now: output.now.unwrap_or_else(clock::now) }
+    Wanted { settings, top: output.top, by: by.into(), now: output.now.unwrap_or_else(clock::now) }
 }
 
 const fn answer(report: &Report) -> Answer {

@@ -9,23 +9,36 @@ use serde_json::Value;
 use crate::step::{cargo, root, say};
 
 /// Each crate of the workspace and the crates of the workspace that it may use.
-const OURS: [(&str, &[&str]); 11] = [
+const OURS: [(&str, &[&str]); 13] = [
     ("ibsr-proto", &[]),
     ("ibsr-prove", &[]),
     ("ibsr-cli", &[]),
     ("ibsr-bpf", &[]),
+    ("ibsr-evidence", &[]),
+    ("ibsr-replay", &["ibsr-proto"]),
     ("ibsr-s3", &["ibsr-cli"]),
     ("ibsr-loader", &["ibsr-proto", "ibsr-prove", "ibsr-cli", "ibsr-bpf"]),
     ("ibsr-reader", &["ibsr-proto", "ibsr-cli"]),
     ("ibsr-export", &["ibsr-proto", "ibsr-cli", "ibsr-s3"]),
-    ("ibsr-report", &["ibsr-proto", "ibsr-cli", "ibsr-s3"]),
-    ("ibsr-tests", &["ibsr-proto", "ibsr-prove", "ibsr-cli", "ibsr-bpf", "ibsr-s3"]),
+    ("ibsr-report", &["ibsr-proto", "ibsr-cli", "ibsr-s3", "ibsr-evidence", "ibsr-replay"]),
+    (
+        "ibsr-tests",
+        &[
+            "ibsr-proto",
+            "ibsr-prove",
+            "ibsr-cli",
+            "ibsr-bpf",
+            "ibsr-s3",
+            "ibsr-evidence",
+            "ibsr-replay",
+        ],
+    ),
     ("xtask", &[]),
 ];
 
 /// Each crate from outside that gives a program reach (kernel, network, runtime), and who may
 /// use it. A trailing `*` stands for any ending.
-const REACH: [(&str, &[&str]); 7] = [
+const REACH: [(&str, &[&str]); 8] = [
     ("libbpf-rs", &["ibsr-loader", "ibsr-reader", "ibsr-tests"]),
     ("libbpf-sys", &["ibsr-loader", "ibsr-reader", "ibsr-tests"]),
     ("libbpf-cargo", &["ibsr-bpf"]),
@@ -33,6 +46,7 @@ const REACH: [(&str, &[&str]); 7] = [
     ("aws-config", &["ibsr-s3"]),
     ("aws-*", &["ibsr-s3", "ibsr-export", "ibsr-report", "ibsr-tests"]),
     ("inotify", &["ibsr-export"]),
+    ("parquet", &["ibsr-report"]),
 ];
 
 /// The types that cross process boundaries stay free of I/O: all that they may use.

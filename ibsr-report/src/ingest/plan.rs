@@ -7,37 +7,13 @@
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 
-use ibsr_proto::snapshot::Header;
+use ibsr_replay::fold::id::StreamId;
 
 use super::scan::{Segment, SweepSpan};
 
 /// Two boots of one host may overlap by this much, because a clock was set right after the
 /// boot; more than that is two hosts.
 const CLOCK_SLACK_MS: u64 = 60_000;
-
-/// Whose counters: rows of two streams are never differenced against each other.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct StreamId {
-    /// Host label.
-    pub host: String,
-    /// Scope.
-    pub scope: String,
-    /// Boot id.
-    pub boot_id: String,
-    /// Set of maps.
-    pub epoch: String,
-}
-
-impl From<&Header> for StreamId {
-    fn from(header: &Header) -> Self {
-        Self {
-            host: header.host.clone(),
-            scope: header.scope.clone(),
-            boot_id: header.boot_id.clone(),
-            epoch: header.epoch.clone(),
-        }
-    }
-}
 
 /// The segments of one stream in order.
 #[derive(Debug, Clone)]

@@ -3,7 +3,7 @@
 
 use serde::Serialize;
 
-use crate::model::{Report, SourceRow};
+use ibsr_replay::model::{Report, SourceRow};
 
 /// The whole report.
 #[must_use]

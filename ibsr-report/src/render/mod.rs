@@ -4,8 +4,8 @@
 
 use std::io::{self, Write as _};
 
-use crate::model::Report;
 use ibsr_cli::Format;
+use ibsr_replay::model::Report;
 
 mod json;
 mod text;

@@ -6,7 +6,7 @@
 
 use serde::Serialize;
 
-use super::counts::Counts;
+use crate::fold::counts::Counts;
 
 const ABUSIVE_SYN: u64 = 20;
 const ABUSIVE_PORTS: u32 = 10;

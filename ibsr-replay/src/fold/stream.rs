@@ -10,13 +10,13 @@ use ibsr_proto::snapshot::{Header, Row, Source, Sweep};
 
 use super::counts::Counts;
 use super::gaps::{GapFact, StatedGap, explain};
+use super::id::StreamId;
 use super::law::{Coverage, Law, Rows, Settled, Violation};
 use super::merge::{Partial, Rejects, SourceTotals};
 use super::rule::SynRule;
 use super::sources::{Now, Recent, Sources};
 use super::timeline::{Interval, Pace, Placement, Timeline, Why};
 use super::window::apportion;
-use crate::ingest::plan::StreamId;
 
 /// What a fold needs to know.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -7,9 +7,9 @@ use ibsr_proto::addr::SourceAddr;
 use ibsr_proto::conservation::Totals;
 use serde::Serialize;
 
-use crate::replay::counts::Counts;
-use crate::replay::label::Label;
-use crate::replay::timeline::Why;
+use crate::fold::counts::Counts;
+use crate::fold::timeline::Why;
+use crate::judge::label::Label;
 
 /// Schema of the JSON.
 pub const SCHEMA: &str = "ibsr-report/1";

@@ -7,19 +7,31 @@ use ibsr_proto::addr::SourceAddr;
 use ibsr_proto::conservation::Totals;
 use jiff::Timestamp;
 
-use crate::cli::By;
+use crate::fold::counts::Counts;
+use crate::fold::gaps::{GapFact, between};
+use crate::fold::merge::{MAX_EXAMPLES, Partial, SourceTotals};
+use crate::fold::stream::{Settings, StreamFacts};
+use crate::judge::label::Label;
 use crate::model::{
     ActedRow, Coverage, GapRow, Input, Law, Loss, MAX_ROWS, Period, Population, Rejected, Report,
     RuleOutcome, RuleText, SCHEMA, SourceRow, StreamRow, ViolationRow, WindowRow,
 };
-use crate::replay::counts::Counts;
-use crate::replay::gaps::{GapFact, between};
-use crate::replay::label::Label;
-use crate::replay::merge::{MAX_EXAMPLES, Partial, SourceTotals};
-use crate::replay::stream::{Settings, StreamFacts};
 
 const NS_PER_MS: u64 = 1_000_000;
 const PPM: u128 = 1_000_000;
+
+/// Order of sources.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum By {
+    /// SYN without ACK.
+    Syn,
+    /// Frames.
+    Packets,
+    /// Frame bytes.
+    Bytes,
+    /// Completed handshakes.
+    Handshakes,
+}
 
 /// What the caller asked for.
 #[derive(Debug, Clone, Copy)]
@@ -77,7 +89,7 @@ fn ppm(part: u64, whole: u64) -> Option<u64> {
 }
 
 fn rejected(partial: &Partial) -> Vec<Rejected> {
-    let row = |reject: &crate::replay::merge::Reject| Rejected {
+    let row = |reject: &crate::fold::merge::Reject| Rejected {
         segment: reject.segment.clone(),
         line: reject.line,
         reason: reject.reason.clone(),
