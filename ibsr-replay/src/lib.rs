@@ -15,3 +15,4 @@ pub mod model;
 pub mod rules;
 pub mod site;
 pub mod stats;
+pub mod v1;

@@ -160,7 +160,7 @@ pub enum By {
     Handshakes,
 }
 
-impl From<By> for ibsr_replay::judge::assemble::By {
+impl From<By> for ibsr_replay::v1::assemble::By {
     fn from(by: By) -> Self {
         match by {
             By::Syn => Self::Syn,

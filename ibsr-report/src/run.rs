@@ -21,8 +21,8 @@ use crate::progress::Progress;
 use crate::{clock, parallel, render};
 use ibsr_replay::fold::merge::{MAX_EXAMPLES, Partial};
 use ibsr_replay::fold::stream::{Settings, StreamFold};
-use ibsr_replay::judge::assemble::{Wanted, assemble};
-use ibsr_replay::model::{Input, Refused, Report};
+use ibsr_replay::v1::assemble::{Wanted, assemble};
+use ibsr_replay::v1::model::{Input, Refused, Report};
 
 /// Runs the command.
 pub fn run(cli: Cli) -> anyhow::Result<Answer> {

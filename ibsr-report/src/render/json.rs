@@ -3,7 +3,7 @@
 
 use serde::Serialize;
 
-use ibsr_replay::model::{Report, SourceRow};
+use ibsr_replay::v1::model::{Report, SourceRow};
 
 /// The whole report.
 #[must_use]

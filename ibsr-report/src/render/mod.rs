@@ -5,7 +5,7 @@
 use std::io::{self, Write as _};
 
 use ibsr_cli::Format;
-use ibsr_replay::model::Report;
+use ibsr_replay::v1::model::Report;
 
 mod json;
 mod text;

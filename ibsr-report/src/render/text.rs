@@ -6,7 +6,7 @@ use std::fmt::{Display, Write as _};
 use ibsr_cli::{format_bytes, table};
 
 use crate::clock;
-use ibsr_replay::model::{Report, RuleOutcome, SourceRow};
+use ibsr_replay::v1::model::{Report, RuleOutcome, SourceRow};
 
 /// Rows of a list before it is cut, with a line that says so.
 const MAX_LISTED: usize = 20;

@@ -12,7 +12,7 @@ use crate::fold::gaps::{GapFact, between};
 use crate::fold::merge::{MAX_EXAMPLES, Partial, SourceTotals};
 use crate::fold::stream::{Settings, StreamFacts};
 use crate::judge::label::Label;
-use crate::model::{
+use crate::v1::model::{
     ActedRow, Coverage, GapRow, Input, Law, Loss, MAX_ROWS, Period, Population, Rejected, Report,
     RuleOutcome, RuleText, SCHEMA, SourceRow, StreamRow, ViolationRow, WindowRow,
 };
