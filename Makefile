@@ -4,7 +4,8 @@ SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help demo test check bench bench-read bench-xdp install release deps deps-demo deps-test
+.PHONY: help demo test check bench bench-read bench-report bench-xdp install release deps deps-demo \
+	deps-fleet deps-test
 
 PREFIX ?= /usr/local
 DESTDIR ?=
@@ -19,6 +20,10 @@ BUILD_PACKAGES := ca-certificates clang-19 gcc libelf-dev linux-libc-dev make pk
 DEMO_PACKAGES := $(BUILD_PACKAGES) curl ethtool iproute2 nginx-light procps tcpdump util-linux
 TEST_PACKAGES := $(DEMO_PACKAGES) bpftool clang-14 clang-format-19 e2fsprogs iputils-ping jq \
 	mmdebstrap python3 python3-pip strace systemd systemd-container
+FLEET_PACKAGES := openjdk-17-jre-headless python3 python3-venv
+# The oracle of the report, and the cluster that folds for a fleet.
+FLEET_PYTHON := duckdb==1.4.4 pyspark==4.1.4
+FLEET_VENV := $(TARGET)/fleet-venv
 
 help: ## this text
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' Makefile | expand -t 18
@@ -78,5 +83,13 @@ deps:
 	$(call need,$(BUILD_PACKAGES))
 deps-demo:
 	$(call need,$(DEMO_PACKAGES))
-deps-test:
+deps-test: deps-fleet
 	$(call need,$(TEST_PACKAGES))
+# 570 MB, about a minute when it is missing; PySpark is a source package without sources.
+deps-fleet:
+	$(call need,$(FLEET_PACKAGES))
+	@if test "$$(cat $(FLEET_VENV)/pins 2> /dev/null)" != "$(FLEET_PYTHON)"; then \
+		echo "installing $(FLEET_PYTHON) into $(FLEET_VENV)" >&2; \
+		rm -rf $(FLEET_VENV); python3 -m venv $(FLEET_VENV); \
+		$(FLEET_VENV)/bin/python -m pip install --quiet --disable-pip-version-check --no-cache-dir $(FLEET_PYTHON); \
+		echo "$(FLEET_PYTHON)" > $(FLEET_VENV)/pins; fi
