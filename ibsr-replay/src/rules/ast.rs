@@ -7,7 +7,7 @@
 
 use ipnet::IpNet;
 
-/// Rules in a set at most: their levels are packed into one 32-bit [`super::super::fold`]
+/// Rules in a set at most: their levels are packed into one 32-bit
 /// vector, four bits each.
 pub const MAX_RULES: usize = 8;
 /// Thresholds in a grid at most: a level must fit into four bits, and 0 means none.
@@ -17,6 +17,23 @@ pub const MAX_OF: u8 = 8;
 /// Longest action and longest memory of a guard. A fold of one day starts this much earlier
 /// (twice), so no state may live longer.
 pub const MAX_SECONDS: u32 = 3600;
+/// Characters of a rule's name at most.
+pub const MAX_NAME: usize = 32;
+/// Prefixes of the set's list and of one guard at most: each decision walks them.
+pub const MAX_PREFIXES: usize = 4096;
+/// Ports of a guard at most: each row that is acted on walks them.
+pub const MAX_EXCEPTED_PORTS: usize = 64;
+/// Hosts behind one address that a guard can ask for at most: connections of one address to
+/// one port of ours are told apart by 16 bits.
+pub const MAX_SHARED: u32 = 65_535;
+/// Largest rate in a predicate: 8 Tbit/s in bytes, beyond any interface.
+pub const MAX_RATE_PS: u64 = 1_000_000_000_000;
+/// Largest ratio in a predicate: all of it.
+pub const MAX_RATIO_PPM: u64 = 1_000_000;
+/// Largest number of ports in a predicate: all of them.
+pub const MAX_PORTS_VALUE: u64 = 65_536;
+/// Largest rate and largest burst of a token bucket.
+pub const MAX_TOKENS: u64 = 1_000_000_000;
 
 /// Rules that are judged together, and the operator's list of those whom no rule may touch.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -24,7 +41,7 @@ pub struct RuleSet {
     /// 1 to [`MAX_RULES`], safest first; names are unique.
     pub rules: Vec<Rule>,
     /// Prefixes that are legitimate by definition. A rule that would act on one is never
-    /// ready.
+    /// ready. Sorted, without host bits, each once.
     pub allow: Vec<IpNet>,
 }
 
@@ -33,7 +50,7 @@ pub struct RuleSet {
 pub struct Rule {
     /// 1 to 32 of `[a-z0-9_]`.
     pub name: String,
-    /// All must hold; at least one.
+    /// All must hold; at least one, and none with metric and comparison of another.
     pub when: Vec<Predicate>,
     /// How many windows must satisfy them.
     pub span: Span,
@@ -41,7 +58,7 @@ pub struct Rule {
     pub then: Action,
     /// For how long, 1 to [`MAX_SECONDS`].
     pub ttl_s: u32,
-    /// Whom and what it leaves alone.
+    /// Whom and what it leaves alone, at most one guard of each kind.
     pub unless: Vec<Guard>,
     /// Thresholds to search, for one of the predicates.
     pub grid: Option<Grid>,
@@ -111,9 +128,9 @@ pub enum Action {
 pub struct Limit {
     /// What takes a token.
     pub of: Limited,
-    /// Tokens per second.
+    /// Tokens per second, 1 to [`MAX_TOKENS`].
     pub rate_ps: u64,
-    /// Tokens at most, and at first.
+    /// Tokens at most, and at first, 1 to [`MAX_TOKENS`].
     pub burst: u64,
 }
 
@@ -129,7 +146,8 @@ pub enum Limited {
 /// Whom and what a rule leaves alone.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Guard {
-    /// Sources in these prefixes, and in the set's own list.
+    /// Sources in these prefixes, and in the set's own list. Sorted, each once; none when
+    /// only the set's list is meant.
     Allow(Vec<IpNet>),
     /// Sources that completed a handshake in the last `within_s` seconds.
     Established {
@@ -138,10 +156,11 @@ pub enum Guard {
     },
     /// Sources behind which probably this many hosts or more share one address.
     Shared {
-        /// At least 2.
+        /// 2 to [`MAX_SHARED`].
         at_least: u32,
     },
-    /// These destination ports: packets to them are never acted on.
+    /// These destination ports: packets to them are never acted on. Sorted, 1 to
+    /// [`MAX_EXCEPTED_PORTS`] of them, without 0.
     Port(Vec<u16>),
 }
 

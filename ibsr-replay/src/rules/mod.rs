@@ -6,4 +6,13 @@
 //! asks it about a window, `family` is the default one.
 
 pub mod ast;
+pub mod family;
+mod fault;
 pub mod level;
+pub mod parse;
+mod terms;
+mod tree;
+mod words;
+
+pub use fault::{Fault, ParseError};
+pub use parse::parse;
