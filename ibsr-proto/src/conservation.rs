@@ -75,6 +75,26 @@ pub enum ConservationError {
 }
 
 impl Totals {
+    /// Each pair of values through `f`.
+    #[must_use]
+    pub fn zip(self, other: Self, f: impl Fn(u64, u64) -> u64) -> Self {
+        Self {
+            received: f(self.received, other.received),
+            passed: f(self.passed, other.passed),
+            non_ip: f(self.non_ip, other.non_ip),
+            malformed: f(self.malformed, other.malformed),
+            fragments: f(self.fragments, other.fragments),
+            other_l4: f(self.other_l4, other.other_l4),
+            other_port: f(self.other_port, other.other_port),
+            tracked: f(self.tracked, other.tracked),
+            tracked_bytes: f(self.tracked_bytes, other.tracked_bytes),
+            insert_failed: f(self.insert_failed, other.insert_failed),
+            unattributed: f(self.unattributed, other.unattributed),
+            inserted: f(self.inserted, other.inserted),
+            pending_lost: f(self.pending_lost, other.pending_lost),
+        }
+    }
+
     /// Sum over CPUs.
     #[must_use]
     pub fn from_cpus(cpus: &[CpuTotals]) -> Self {

@@ -10,8 +10,8 @@ use ibsr_cli::{Format, Generate, LogArgs, parse_duration};
 use ibsr_s3::S3Args;
 use jiff::Timestamp;
 
-use ibsr_replay::fold::rule::SynRule;
-use ibsr_replay::fold::stream::Settings;
+use ibsr_replay::v1::fold::rule::SynRule;
+use ibsr_replay::v1::fold::stream::Settings;
 
 const AFTER_HELP: &str = "\
 Examples:

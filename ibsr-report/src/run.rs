@@ -19,8 +19,8 @@ use crate::ingest::remote::gather;
 use crate::ingest::scan::{ScanError, Segment, scan};
 use crate::progress::Progress;
 use crate::{clock, parallel, render};
-use ibsr_replay::fold::merge::{MAX_EXAMPLES, Partial};
-use ibsr_replay::fold::stream::{Settings, StreamFold};
+use ibsr_replay::v1::fold::merge::{MAX_EXAMPLES, Partial};
+use ibsr_replay::v1::fold::stream::{Settings, StreamFold};
 use ibsr_replay::v1::assemble::{Wanted, assemble};
 use ibsr_replay::v1::model::{Input, Refused, Report};
 

@@ -2,10 +2,10 @@
 //! Counters of a source, as a value that can be added and differenced.
 
 use ibsr_proto::snapshot::Source;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 /// The counters of a source row, or a difference of two.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Counts {
     /// SYN without ACK.
     pub syn: u64,

@@ -3,13 +3,13 @@
 //! is one gap, with the reader's reason.
 
 use ibsr_proto::snapshot::Gap;
+use serde::{Deserialize, Serialize};
 
-use super::stream::{StreamFacts, WallClock};
-use super::timeline::Why;
+use super::timeline::{WallClock, Why};
 use super::window::Stretch;
 
 /// A stretch without rates.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct GapFact {
     /// On the boot clock; nothing between two boots.
     pub over: Option<Stretch>,
@@ -78,23 +78,4 @@ pub fn explain(mut found: Vec<GapFact>, stated: &[StatedGap], last: WallClock) -
     }
     found.sort_by_key(|gap| gap.over.map(|over| (over.from_ns, over.to_ns, gap.why)));
     found
-}
-
-/// The gap between two streams of one scope, the earlier one first; none when they are of
-/// different scopes or overlap, or when the second states it itself.
-#[must_use]
-pub fn between(first: &StreamFacts, second: &StreamFacts) -> Option<GapFact> {
-    if (&first.id.host, &first.id.scope) != (&second.id.host, &second.id.scope) {
-        return None;
-    }
-    let span_unix_ms = (first.span_unix_ms?.1, second.span_unix_ms?.0);
-    let is_boot = first.id.boot_id != second.id.boot_id;
-    let why = if is_boot { Why::Boot } else { Why::Epoch };
-    let (from, to) = span_unix_ms;
-    let is_stated = second.gaps.iter().any(|gap| {
-        let (stated_from, stated_to) = gap.span_unix_ms;
-        stated_from < to && stated_to > from
-    });
-    let gap = GapFact { over: None, span_unix_ms, why, segment: None };
-    (from < to && !is_stated).then_some(gap)
 }

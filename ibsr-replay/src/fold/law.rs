@@ -3,15 +3,16 @@
 
 use ibsr_proto::conservation::Totals;
 use ibsr_proto::snapshot::Sweep;
+use serde::{Deserialize, Serialize};
 
-use super::merge::MAX_EXAMPLES;
+use super::facts::MAX_EXAMPLES;
 
 /// Packets that may be between two counters while totals are read: one a CPU, and no host
 /// has more CPUs than this.
 const MAX_IN_FLIGHT: u64 = 1024;
 
 /// What was received and what of it was seen, over sweeps that know both.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Coverage {
     /// Packets that the program passed.
     pub passed: u64,
@@ -20,7 +21,7 @@ pub struct Coverage {
 }
 
 /// A broken law.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Violation {
     /// Sweep, or the last one where the sum is wrong.
     pub seq: u64,
@@ -32,6 +33,7 @@ pub struct Violation {
 #[derive(Debug, Clone, Default)]
 pub struct Law {
     last: Option<Reading>,
+    base: Base,
     /// Coverage so far.
     pub coverage: Coverage,
     /// Sweeps checked.
@@ -48,6 +50,13 @@ struct Reading {
     totals: Totals,
     evicted: u64,
     rx_packets: Option<u64>,
+}
+
+#[derive(Debug, Clone, Copy, Default)]
+struct Base {
+    totals: Totals,
+    evicted: u64,
+    during_read: u64,
 }
 
 /// Rows of a sweep, as far as the law asks.
@@ -108,51 +117,50 @@ impl Law {
         }
     }
 
-    /// Checks the sum: every packet that was tracked since the epoch began is in a row of a
-    /// source, was refused, or was evicted before any sweep saw it. `seen` is the sum of all
-    /// increments. Returns what was evicted unseen.
-    pub fn settle(&mut self, seen: u64) -> Settled {
+    /// Takes `sweep` as the one before the first that is checked.
+    pub fn begin(&mut self, sweep: &Sweep) {
+        let (seq, totals, rx_packets) = (sweep.seq, sweep.totals, sweep.rx_packets);
+        let evicted = totals.evicted(sweep.attributed).unwrap_or(0);
+        self.last = Some(Reading { seq, totals, evicted, rx_packets });
+        self.base = Base { totals, evicted, during_read: sweep.during_read };
+    }
+
+    /// What was counted since [`Law::begin`], or since the epoch began.
+    #[must_use]
+    pub fn settle(&self) -> Settled {
         let Some(last) = self.last else { return Settled::default() };
-        let totals = last.totals;
-        let unseen = totals.evicted(seen).unwrap_or_else(|_| {
-            let reason = format!("sources hold {seen} packets in all, more than were tracked");
-            self.violate(last.seq, reason);
-            0
-        });
-        Settled { totals, unseen, evicted: last.evicted }
+        let Base { totals: base, evicted, during_read } = self.base;
+        let totals = last.totals.zip(base, u64::saturating_sub);
+        let held = totals.tracked.saturating_sub(totals.unattributed);
+        let held = held.saturating_sub(totals.insert_failed);
+        Settled {
+            totals,
+            accountable: held.saturating_add(during_read),
+            evicted: last.evicted.saturating_sub(evicted),
+        }
     }
 }
 
 /// How the sum ended.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Settled {
-    /// Totals of the last sweep.
+    /// Frames by outcome.
     pub totals: Totals,
-    /// Packets that no row of any source holds.
-    pub unseen: u64,
-    /// Packets of entries that were no longer in the table at the last sweep, seen or not.
+    /// Packets that rows of sources can hold at most: those tracked and not refused, and those
+    /// that were tracked while the sweep before was being read. What no row holds of them was
+    /// evicted before any sweep saw it.
+    pub accountable: u64,
+    /// Packets of entries that left the table.
     pub evicted: u64,
 }
 
 fn is_less(now: &Totals, before: &Totals) -> bool {
-    let fields = |t: &Totals| {
-        [
-            t.received,
-            t.passed,
-            t.non_ip,
-            t.malformed,
-            t.fragments,
-            t.other_l4,
-            t.other_port,
-            t.tracked,
-            t.tracked_bytes,
-            t.insert_failed,
-            t.unattributed,
-            t.inserted,
-            t.pending_lost,
-        ]
-    };
-    fields(now).iter().zip(fields(before)).any(|(now, before)| *now < before)
+    let is_less = std::cell::Cell::new(false);
+    let _ = now.zip(*before, |now, before| {
+        is_less.set(is_less.get() || now < before);
+        0
+    });
+    is_less.get()
 }
 
 #[cfg(test)]
@@ -192,8 +200,8 @@ mod tests {
         law.observe(&sweep(2, 25, 12), rows(12));
         assert_eq!((law.violated, law.checked), (0, 2));
         assert_eq!(law.coverage, Coverage { passed: 15, received: 15 });
-        let settled = law.settle(20);
-        assert_eq!((settled.unseen, settled.evicted), (5, 13));
+        let settled = law.settle();
+        assert_eq!((settled.accountable, settled.evicted), (25, 13));
     }
 
     /// One fault at a time; each must be seen, or the check proves nothing.
@@ -227,12 +235,15 @@ mod tests {
         }
     }
 
+    /// What was tracked while the sweep before was being read is in a row only now.
     #[test]
-    fn more_in_sources_than_was_tracked_breaks_the_sum() {
+    fn a_day_begins_where_the_sweep_before_it_ended() {
         let mut law = Law::default();
-        law.observe(&sweep(1, 10, 10), rows(10));
-        assert_eq!(law.settle(11).unseen, 0);
-        assert_eq!(law.violated, 1);
+        law.begin(&Sweep { during_read: 2, ..sweep(1, 10, 8) });
+        law.observe(&sweep(2, 25, 12), rows(12));
+        let settled = law.settle();
+        assert_eq!((settled.totals.tracked, settled.accountable, settled.evicted), (15, 17, 11));
+        assert_eq!(law.checked, 1);
     }
 
     #[test]

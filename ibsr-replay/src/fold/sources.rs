@@ -6,28 +6,34 @@
 
 use std::collections::HashMap;
 
+use foldhash::quality::RandomState;
 use ibsr_proto::abi::TICK_BOUND_NS;
 use ibsr_proto::addr::SourceAddr;
 use ibsr_proto::snapshot::Source;
 
 use super::counts::Counts;
-use super::merge::SourceTotals;
-use super::rule::RuleState;
+use super::compiled::Memory;
+use super::source_facts::SourceFacts;
+use super::state::RuleState;
 
 /// The last row of a source towards a port.
 #[derive(Debug, Clone, Copy)]
 struct Entry {
     counts: Counts,
     born_boot_ns: u64,
+    /// Window in which it last sent something.
+    window: u64,
     /// Sweep of that row; 0 when a row behind it was refused.
     ordinal: u32,
     index: u32,
+    /// Whether a row of the day itself was counted.
+    is_counted: bool,
 }
 
 /// The sweep that a row stands in.
 #[derive(Debug, Clone, Copy)]
 pub struct Now {
-    /// Number of the sweep in its stream, from 1.
+    /// Number of the sweep in its unit, from 1.
     pub ordinal: u32,
     /// First sweep from which on every change is listed.
     pub baseline: u32,
@@ -35,6 +41,13 @@ pub struct Now {
     pub from_ns: u64,
     /// Whether the interval has rates.
     pub is_timed: bool,
+    /// Window in which the interval ends.
+    pub window: u64,
+    /// Lives that began before this and were in no sweep yet have counted something that
+    /// belongs to nobody knows when.
+    pub known_since_ns: u64,
+    /// Whether increments are counted: not before the day begins.
+    pub is_counted: bool,
 }
 
 /// Why a row contradicts the one before.
@@ -53,12 +66,16 @@ pub enum RowFault {
 pub struct Recent {
     /// Timed increments of the sweep that is being read, over all ports.
     pub delta: Counts,
+    /// The same by port, for a source that some rule remembers.
+    pub by_port: Vec<(u16, Counts)>,
     /// Window that is not complete yet.
     pub window: u64,
     /// Its counts so far.
     pub open: Counts,
-    /// What the rule remembers.
-    pub rule: RuleState,
+    /// Distinct ports by window: that in which the sweep ends, and the one before.
+    pub ports: [(u64, u32); 2],
+    /// By rule, what it remembers; empty for nearly every source.
+    pub rules: Vec<Option<RuleState>>,
 }
 
 /// One remote address.
@@ -66,75 +83,131 @@ pub struct Recent {
 pub struct SourceState {
     /// Which.
     pub addr: SourceAddr,
-    /// What goes into the report.
-    pub totals: SourceTotals,
+    /// What the day leaves behind.
+    pub facts: SourceFacts,
+    /// What guards know of it.
+    pub memory: Memory,
+    /// Whether it sent anything in the day.
+    pub is_seen: bool,
     /// Boxed: of a million sources in a flood few are recent at any time.
     pub recent: Option<Box<Recent>>,
 }
 
-/// All sources of a stream.
+/// All sources of a unit.
 #[derive(Debug, Default)]
 pub struct Sources {
-    entries: HashMap<(SourceAddr, u16), Entry>,
-    indices: HashMap<SourceAddr, u32>,
+    entries: HashMap<(SourceAddr, u16), Entry, RandomState>,
+    indices: HashMap<SourceAddr, u32, RandomState>,
     states: Vec<SourceState>,
     recent: Vec<u32>,
 }
 
+/// What a row added.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Added {
+    /// Packets that were counted.
+    pub packets: u64,
+    /// Packets from before anything was known of the source.
+    pub before: u64,
+}
+
 impl Sources {
-    /// Adds a row; its increment of `packets` is returned.
+    /// Adds a row.
     ///
     /// # Errors
     /// [`RowFault`]: the row was not used, and what the source's next row adds has no rate.
-    pub fn add(&mut self, row: &Source, now: Now) -> Result<u64, RowFault> {
+    pub fn add(&mut self, row: &Source, now: &Now) -> Result<Added, RowFault> {
         let key = (row.src, row.dst_port);
         let counts = Counts::from(row);
         let (born_boot_ns, ordinal) = (row.born_boot_ns, now.ordinal);
         let Some(entry) = self.entries.get_mut(&key) else {
-            let index = self.index_of(row.src);
-            self.entries.insert(key, Entry { counts, born_boot_ns, ordinal, index });
-            self.states[index as usize].totals.ports += 1;
-            let is_timed = now.is_timed && is_born_within(born_boot_ns, now.from_ns);
-            self.count(index, counts, is_timed);
-            return Ok(counts.packets);
+            return Ok(self.begin(row, counts, now));
         };
         let (increment, is_timed) =
             increment(entry, &counts, born_boot_ns, now).inspect_err(|_| entry.ordinal = 0)?;
+        (entry.counts, entry.born_boot_ns, entry.ordinal) = (counts, born_boot_ns, ordinal);
+        let is_new_port = is_timed && !increment.is_zero() && entry.window != now.window;
+        if is_new_port {
+            entry.window = now.window;
+        }
+        let is_new_to_day = now.is_counted && !std::mem::replace(&mut entry.is_counted, now.is_counted);
         let index = entry.index;
-        *entry = Entry { counts, born_boot_ns, ordinal, index };
-        self.count(index, increment, is_timed);
-        Ok(increment.packets)
+        self.count(index, row.dst_port, increment, Kind { is_timed, is_new_port, is_new_to_day }, now);
+        Ok(Added { packets: if now.is_counted { increment.packets } else { 0 }, before: 0 })
+    }
+
+    /// The first row of an entry.
+    fn begin(&mut self, row: &Source, counts: Counts, now: &Now) -> Added {
+        let index = self.index_of(row.src);
+        let is_known = is_born_within(row.born_boot_ns, now.known_since_ns);
+        let is_timed = is_known && now.is_timed && is_born_within(row.born_boot_ns, now.from_ns);
+        let entry = Entry {
+            counts,
+            born_boot_ns: row.born_boot_ns,
+            window: if is_timed { now.window } else { u64::MAX },
+            ordinal: now.ordinal,
+            index,
+            is_counted: is_known && now.is_counted,
+        };
+        self.entries.insert((row.src, row.dst_port), entry);
+        if !is_known {
+            return Added { packets: 0, before: if now.is_counted { counts.packets } else { 0 } };
+        }
+        let kind = Kind { is_timed, is_new_port: is_timed, is_new_to_day: now.is_counted };
+        self.count(index, row.dst_port, counts, kind, now);
+        Added { packets: if now.is_counted { counts.packets } else { 0 }, before: 0 }
     }
 
     fn index_of(&mut self, addr: SourceAddr) -> u32 {
         let next = u32::try_from(self.states.len()).expect("fewer sources than 32-bit indices");
         *self.indices.entry(addr).or_insert_with(|| {
-            self.states.push(SourceState { addr, totals: SourceTotals::default(), recent: None });
+            self.states.push(SourceState {
+                addr,
+                facts: SourceFacts::default(),
+                memory: Memory::default(),
+                is_seen: false,
+                recent: None,
+            });
             next
         })
     }
 
-    fn count(&mut self, index: u32, increment: Counts, is_timed: bool) {
+    fn count(&mut self, index: u32, port: u16, increment: Counts, kind: Kind, now: &Now) {
         let state = &mut self.states[index as usize];
-        state.totals.counts = state.totals.counts.plus(increment);
-        if !is_timed {
-            state.totals.add_untimed(&increment);
-        } else if !increment.is_zero() {
+        if now.is_counted {
+            state.is_seen = true;
+            state.facts.counts = state.facts.counts.plus(increment);
+            state.facts.ports += u32::from(kind.is_new_to_day);
+            if !kind.is_timed {
+                let facts = &mut state.facts;
+                facts.untimed_syn = facts.untimed_syn.saturating_add(increment.syn);
+                facts.untimed_packets = facts.untimed_packets.saturating_add(increment.packets);
+            }
+        }
+        if kind.is_timed && !increment.is_zero() {
             let recent = state.recent.get_or_insert_with(|| {
                 self.recent.push(index);
                 Box::default()
             });
             recent.delta = recent.delta.plus(increment);
+            if kind.is_new_port {
+                recent.add_port(now.window);
+            }
+            if !recent.rules.is_empty() {
+                recent.by_port.push((port, increment));
+            }
         }
     }
 
     /// Visits every source with an open window or an increment in this sweep; those of
     /// which `visit` says false are forgotten until they talk again.
-    pub fn visit_recent(&mut self, mut visit: impl FnMut(&mut SourceTotals, &mut Recent) -> bool) {
+    pub fn visit_recent(&mut self, mut visit: impl FnMut(&mut Visited<'_>) -> bool) {
         let states = &mut self.states;
         self.recent.retain(|&index| {
-            let SourceState { totals, recent, .. } = &mut states[index as usize];
-            let is_kept = recent.as_mut().is_some_and(|recent| visit(totals, recent));
+            let SourceState { addr, facts, memory, recent, .. } = &mut states[index as usize];
+            let is_kept = recent.as_mut().is_some_and(|recent| {
+                visit(&mut Visited { addr: *addr, facts, memory, recent })
+            });
             if !is_kept {
                 *recent = None;
             }
@@ -142,9 +215,55 @@ impl Sources {
         });
     }
 
-    /// What the report keeps.
-    pub fn into_totals(self) -> impl Iterator<Item = (SourceAddr, SourceTotals)> {
-        self.states.into_iter().map(|state| (state.addr, state.totals))
+    /// The sources of the day, sorted by address.
+    #[must_use]
+    pub fn into_facts(self, day: u32) -> Vec<(SourceAddr, SourceFacts)> {
+        let seen = self.states.into_iter().filter(|state| state.is_seen);
+        let mut all: Vec<_> = seen
+            .map(|SourceState { addr, mut facts, .. }| {
+                facts.days = vec![(day, facts.counts.handshakes)];
+                (addr, facts)
+            })
+            .collect();
+        all.sort_unstable_by_key(|(addr, _)| *addr);
+        all
+    }
+}
+
+/// A source in [`Sources::visit_recent`].
+#[derive(Debug)]
+pub struct Visited<'a> {
+    /// Which.
+    pub addr: SourceAddr,
+    /// What the day leaves behind.
+    pub facts: &'a mut SourceFacts,
+    /// What guards know of it.
+    pub memory: &'a mut Memory,
+    /// Its windows.
+    pub recent: &'a mut Recent,
+}
+
+/// What an increment is worth.
+#[derive(Debug, Clone, Copy)]
+struct Kind {
+    is_timed: bool,
+    is_new_port: bool,
+    is_new_to_day: bool,
+}
+
+impl Recent {
+    fn add_port(&mut self, window: u64) {
+        if self.ports[0].0 != window {
+            self.ports = [(window, 0), self.ports[0]];
+        }
+        self.ports[0].1 += 1;
+    }
+
+    /// Distinct ports of `window`.
+    #[must_use]
+    pub fn ports_in(&self, window: u64) -> u32 {
+        let of = self.ports.iter().find(|(of, _)| *of == window);
+        of.map_or(0, |(_, count)| *count)
     }
 }
 
@@ -152,7 +271,7 @@ fn increment(
     entry: &Entry,
     counts: &Counts,
     born_boot_ns: u64,
-    now: Now,
+    now: &Now,
 ) -> Result<(Counts, bool), RowFault> {
     if born_boot_ns == entry.born_boot_ns {
         let increment = counts.since(entry.counts).ok_or(RowFault::Backwards)?;

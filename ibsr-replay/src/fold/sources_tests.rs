@@ -3,7 +3,15 @@
 
 use super::*;
 
-const NOW: Now = Now { ordinal: 2, baseline: 1, from_ns: 1_000_000_000, is_timed: true };
+const NOW: Now = Now {
+    ordinal: 2,
+    baseline: 1,
+    from_ns: 1_000_000_000,
+    is_timed: true,
+    window: 0,
+    known_since_ns: 0,
+    is_counted: true,
+};
 
 fn row(packets: u64, born_boot_ns: u64) -> Source {
     Source {
@@ -27,10 +35,10 @@ fn row(packets: u64, born_boot_ns: u64) -> Source {
 fn after(rows: &[(Source, Now)]) -> (u64, u64) {
     let mut sources = Sources::default();
     for (row, now) in rows {
-        sources.add(row, *now).expect("a good row");
+        sources.add(row, now).expect("a good row");
     }
-    let (_, totals) = sources.into_totals().next().expect("one source");
-    (totals.counts.packets, totals.untimed_packets)
+    let (_, facts) = sources.into_facts(0).remove(0);
+    (facts.counts.packets, facts.untimed_packets)
 }
 
 #[test]
@@ -79,14 +87,14 @@ fn a_source_last_seen_before_a_break_has_no_rate_until_it_is_seen_again() {
 #[test]
 fn a_corrupt_row_is_refused_and_what_follows_has_no_rate() {
     let mut sources = Sources::default();
-    sources.add(&row(7, NOW.from_ns), NOW).expect("a good row");
+    sources.add(&row(7, NOW.from_ns), &NOW).expect("a good row");
     let now = |ordinal| Now { ordinal, ..NOW };
-    assert_eq!(sources.add(&row(6, NOW.from_ns), now(3)), Err(RowFault::Backwards));
-    assert_eq!(sources.add(&row(99, NOW.from_ns - 1), now(4)), Err(RowFault::OlderLife));
-    assert_eq!(sources.add(&row(9, NOW.from_ns), now(5)), Ok(2));
-    assert_eq!(sources.add(&row(10, NOW.from_ns), now(6)), Ok(1));
-    let (_, totals) = sources.into_totals().next().expect("one source");
-    assert_eq!((totals.counts.packets, totals.untimed_packets), (10, 2));
+    assert_eq!(sources.add(&row(6, NOW.from_ns), &now(3)), Err(RowFault::Backwards));
+    assert_eq!(sources.add(&row(99, NOW.from_ns - 1), &now(4)), Err(RowFault::OlderLife));
+    assert_eq!(sources.add(&row(9, NOW.from_ns), &now(5)), Ok(Added { packets: 2, before: 0 }));
+    assert_eq!(sources.add(&row(10, NOW.from_ns), &now(6)), Ok(Added { packets: 1, before: 0 }));
+    let (_, facts) = sources.into_facts(0).remove(0);
+    assert_eq!((facts.counts.packets, facts.untimed_packets), (10, 2));
 }
 
 #[test]
@@ -94,28 +102,72 @@ fn ports_of_one_address_add_up_to_one_source() {
     let mut sources = Sources::default();
     for dst_port in [80, 443, 80] {
         let row = Source { dst_port, ..row(5, NOW.from_ns) };
-        sources.add(&row, NOW).expect("a good row");
+        sources.add(&row, &NOW).expect("a good row");
     }
     let mut deltas = Vec::new();
-    sources.visit_recent(|_, recent| {
-        deltas.push(recent.delta.packets);
+    sources.visit_recent(|source| {
+        deltas.push(source.recent.delta.packets);
         false
     });
     assert_eq!(deltas, [10]);
-    let totals: Vec<_> = sources.into_totals().map(|(_, totals)| totals).collect();
-    assert_eq!((totals.len(), totals[0].ports, totals[0].counts.packets), (1, 2, 10));
+    let all = sources.into_facts(0);
+    assert_eq!((all.len(), all[0].1.ports, all[0].1.counts.packets), (1, 2, 10));
+}
+
+/// A port counts once for the window in which the sweep ends.
+#[test]
+fn ports_are_counted_by_window() {
+    let mut sources = Sources::default();
+    let mut seen = Vec::new();
+    for (window, port, packets) in [(4, 80, 1), (4, 80, 2), (4, 81, 1), (5, 80, 3), (6, 80, 3)] {
+        let row = Source { dst_port: port, ..row(packets, NOW.from_ns) };
+        sources.add(&row, &Now { window, ..NOW }).expect("a good row");
+        sources.visit_recent(|source| {
+            seen.push((source.recent.ports_in(4), source.recent.ports_in(window)));
+            true
+        });
+    }
+    assert_eq!(seen, [(1, 1), (1, 1), (2, 2), (2, 1), (2, 0)]);
+}
+
+/// What stands in the table when a day begins was counted before it.
+#[test]
+fn a_life_from_before_anything_is_known_is_only_a_baseline() {
+    let mut sources = Sources::default();
+    let now = Now { known_since_ns: NOW.from_ns, ..NOW };
+    let born = NOW.from_ns - TICK_BOUND_NS - 1;
+    assert_eq!(sources.add(&row(7, born), &now), Ok(Added { packets: 0, before: 7 }));
+    let later = Now { ordinal: 3, ..now };
+    assert_eq!(sources.add(&row(9, born), &later), Ok(Added { packets: 2, before: 0 }));
+    let (_, facts) = sources.into_facts(0).remove(0);
+    assert_eq!((facts.counts.packets, facts.untimed_packets, facts.ports), (2, 0, 1));
+}
+
+/// The hours before the day move the automata; they are not the day's.
+#[test]
+fn what_came_before_the_day_is_differenced_and_not_counted() {
+    let mut sources = Sources::default();
+    let before = Now { is_counted: false, ..NOW };
+    assert_eq!(sources.add(&row(7, NOW.from_ns), &before), Ok(Added::default()));
+    let mut deltas = Vec::new();
+    sources.visit_recent(|source| {
+        deltas.push(source.recent.delta.packets);
+        false
+    });
+    assert_eq!(deltas, [7]);
+    assert!(sources.into_facts(0).is_empty());
 }
 
 #[test]
 fn a_source_that_is_forgotten_comes_back_when_it_talks() {
     let mut sources = Sources::default();
-    sources.add(&row(5, NOW.from_ns), NOW).expect("a good row");
-    sources.visit_recent(|_, _| false);
+    sources.add(&row(5, NOW.from_ns), &NOW).expect("a good row");
+    sources.visit_recent(|_| false);
     let mut visits = 0;
-    sources.visit_recent(|_, _| true);
-    sources.add(&row(6, NOW.from_ns), Now { ordinal: 3, ..NOW }).expect("a good row");
-    sources.visit_recent(|_, recent| {
-        assert_eq!(recent.delta.packets, 1);
+    sources.visit_recent(|_| true);
+    sources.add(&row(6, NOW.from_ns), &Now { ordinal: 3, ..NOW }).expect("a good row");
+    sources.visit_recent(|source| {
+        assert_eq!(source.recent.delta.packets, 1);
         visits += 1;
         true
     });

@@ -5,7 +5,7 @@
 //! the counting happened. What fell into a gap is in every total and in no rate.
 
 use ibsr_proto::snapshot::{GapReason, Sweep};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::window::Stretch;
 
@@ -17,7 +17,7 @@ const MAX_INTERVAL_NS: u64 = 3_600_000_000_000;
 const NS_PER_MS: u64 = 1_000_000;
 
 /// Why an interval has no rates.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Why {
     /// Nothing was attached to the interface.
@@ -73,6 +73,30 @@ impl From<GapReason> for Why {
     }
 }
 
+/// The boot clock against the wall clock, at one sweep.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct WallClock {
+    at_boot_ns: u64,
+    at_unix_ms: u64,
+}
+
+impl WallClock {
+    /// As `sweep` saw it.
+    #[must_use]
+    pub const fn of(sweep: &Sweep) -> Self {
+        Self { at_boot_ns: sweep.at_boot_ns, at_unix_ms: sweep.at_unix_ms }
+    }
+
+    /// Wall clock at `boot_ns`, as the sweep saw it.
+    #[must_use]
+    pub const fn unix_ms(self, boot_ns: u64) -> u64 {
+        match boot_ns.checked_sub(self.at_boot_ns) {
+            Some(later) => self.at_unix_ms.saturating_add(later / NS_PER_MS),
+            None => self.at_unix_ms.saturating_sub((self.at_boot_ns - boot_ns) / NS_PER_MS),
+        }
+    }
+}
+
 /// What a header says about its sweeps.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Pace {
@@ -113,14 +137,13 @@ pub struct Timeline {
     window_ns: u64,
     last: Option<(u64, u64)>,
     runs: Vec<Stretch>,
-    untimed_ns: u64,
 }
 
 impl Timeline {
     /// Before the first sweep.
     #[must_use]
     pub const fn new(window_ns: u64) -> Self {
-        Self { window_ns, last: None, runs: Vec::new(), untimed_ns: 0 }
+        Self { window_ns, last: None, runs: Vec::new() }
     }
 
     /// Says where `sweep` stands. `is_whole`: all rows that it counts were read.
@@ -180,10 +203,7 @@ impl Timeline {
     pub fn advance(&mut self, sweep: &Sweep, interval: &Interval) {
         let Interval { over, is_timed, .. } = *interval;
         match self.runs.last_mut() {
-            _ if !is_timed => {
-                let is_between = self.last.is_some();
-                self.untimed_ns += if is_between { over.len_ns() } else { 0 };
-            }
+            _ if !is_timed => {}
             Some(run) if run.to_ns == over.from_ns => run.to_ns = over.to_ns,
             _ => self.runs.push(over),
         }
@@ -199,16 +219,10 @@ impl Timeline {
         behind > 0 && self.runs[behind - 1].to_ns >= to_ns
     }
 
-    /// Time with rates.
+    /// Whether no sweep was taken yet.
     #[must_use]
-    pub fn timed_ns(&self) -> u64 {
-        self.runs.iter().map(|run| run.len_ns()).fold(0, u64::saturating_add)
-    }
-
-    /// Time between the first and the last sweep without rates.
-    #[must_use]
-    pub const fn untimed_ns(&self) -> u64 {
-        self.untimed_ns
+    pub const fn is_empty(&self) -> bool {
+        self.last.is_none()
     }
 }
 

@@ -58,7 +58,6 @@ fn a_sweep_in_time_is_timed_from_the_one_before() {
     let interval = step(&mut timeline, &sweep(2, 110, 121));
     assert_eq!(interval.over, Stretch { from_ns: 110 * S, to_ns: 121 * S });
     assert!(interval.is_timed && !interval.is_break);
-    assert_eq!(timeline.timed_ns(), 21 * S);
 }
 
 #[test]
@@ -144,7 +143,6 @@ fn a_window_is_complete_only_inside_one_run_of_timed_intervals() {
     step(&mut timeline, &sweep(2, 110, 125));
     step(&mut timeline, &sweep(4, 135, 138));
     step(&mut timeline, &sweep(5, 138, 161));
-    assert_eq!(timeline.untimed_ns(), 13 * S);
     let complete: Vec<_> = (0..20).filter(|&window| timeline.is_complete(window)).collect();
     assert_eq!(complete, [10, 11, 14, 15]);
     assert!(!timeline.is_complete(u64::MAX));

@@ -7,10 +7,12 @@
 //! packet is in one window, sums are kept exactly, and two sweeps that end in one window do
 //! not make it look twice as busy as the next.
 
+use serde::{Deserialize, Serialize};
+
 use super::counts::Counts;
 
 /// A stretch of the boot clock.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Stretch {
     /// Start.
     pub from_ns: u64,

@@ -7,11 +7,11 @@ use ibsr_proto::addr::SourceAddr;
 use ibsr_proto::conservation::Totals;
 use jiff::Timestamp;
 
-use crate::fold::counts::Counts;
-use crate::fold::gaps::{GapFact, between};
-use crate::fold::merge::{MAX_EXAMPLES, Partial, SourceTotals};
-use crate::fold::stream::{Settings, StreamFacts};
-use crate::judge::label::Label;
+use crate::v1::fold::counts::Counts;
+use crate::v1::fold::gaps::{GapFact, between};
+use crate::v1::fold::merge::{MAX_EXAMPLES, Partial, SourceTotals};
+use crate::v1::fold::stream::{Settings, StreamFacts};
+use crate::v1::label::Label;
 use crate::v1::model::{
     ActedRow, Coverage, GapRow, Input, Law, Loss, MAX_ROWS, Period, Population, Rejected, Report,
     RuleOutcome, RuleText, SCHEMA, SourceRow, StreamRow, ViolationRow, WindowRow,
@@ -89,7 +89,7 @@ fn ppm(part: u64, whole: u64) -> Option<u64> {
 }
 
 fn rejected(partial: &Partial) -> Vec<Rejected> {
-    let row = |reject: &crate::fold::merge::Reject| Rejected {
+    let row = |reject: &crate::v1::fold::merge::Reject| Rejected {
         segment: reject.segment.clone(),
         line: reject.line,
         reason: reject.reason.clone(),

@@ -2,4 +2,6 @@
 //! The first report, until the counterfactual replaces it.
 
 pub mod assemble;
+pub mod fold;
+pub mod label;
 pub mod model;

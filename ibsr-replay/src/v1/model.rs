@@ -7,9 +7,9 @@ use ibsr_proto::addr::SourceAddr;
 use ibsr_proto::conservation::Totals;
 use serde::Serialize;
 
-use crate::fold::counts::Counts;
-use crate::fold::timeline::Why;
-use crate::judge::label::Label;
+use crate::v1::fold::counts::Counts;
+use crate::v1::fold::timeline::Why;
+use crate::v1::label::Label;
 
 /// Schema of the JSON.
 pub const SCHEMA: &str = "ibsr-report/1";

@@ -8,6 +8,7 @@
 pub mod discover;
 pub mod lines;
 pub mod open;
+pub mod parquet;
 pub mod plan;
 pub mod remote;
 pub mod scan;

@@ -36,7 +36,7 @@ pub fn open(path: &Path) -> io::Result<Box<dyn BufRead>> {
 
 fn unpack(mut packed: impl BufRead + 'static, packed_bytes: u64) -> io::Result<Box<dyn BufRead>> {
     let head = packed.fill_buf()?;
-    let left = cap(packed_bytes);
+    let left = max_unpacked_bytes(packed_bytes);
     if head.starts_with(&GZIP_MAGIC) {
         return Ok(buffered(Capped { reader: MultiGzDecoder::new(packed), left }));
     }
@@ -50,7 +50,9 @@ fn buffered(reader: impl Read + 'static) -> Box<dyn BufRead> {
     Box::new(BufReader::with_capacity(READ_BYTES, reader))
 }
 
-fn cap(packed_bytes: u64) -> u64 {
+/// Bytes that a file of `packed_bytes` may unpack to.
+#[must_use]
+pub fn max_unpacked_bytes(packed_bytes: u64) -> u64 {
     packed_bytes.saturating_mul(MAX_RATIO).clamp(FREE_BYTES, MAX_BYTES)
 }
 
@@ -127,8 +129,8 @@ mod tests {
 
     #[test]
     fn the_cap_grows_with_the_file_up_to_a_bound() {
-        assert_eq!(cap(10), FREE_BYTES);
-        assert_eq!(cap(1 << 20), 1000 << 20);
-        assert_eq!(cap(u64::MAX), MAX_BYTES);
+        assert_eq!(max_unpacked_bytes(10), FREE_BYTES);
+        assert_eq!(max_unpacked_bytes(1 << 20), 1000 << 20);
+        assert_eq!(max_unpacked_bytes(u64::MAX), MAX_BYTES);
     }
 }

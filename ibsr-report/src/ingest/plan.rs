@@ -7,7 +7,7 @@
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 
-use ibsr_replay::fold::id::StreamId;
+use ibsr_replay::v1::fold::id::StreamId;
 
 use super::scan::{Segment, SweepSpan};
 

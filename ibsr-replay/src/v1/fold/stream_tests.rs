@@ -149,7 +149,7 @@ fn one_syn_less_in_one_window_and_nothing_happens() {
     for syn in [1000, 1000, 999, 1000, 1000, 999, 0, 0] {
         maker.step(10, syn);
     }
-    assert_eq!(maker.finish().1.acted, crate::fold::merge::Acted::default());
+    assert_eq!(maker.finish().1.acted, crate::v1::fold::merge::Acted::default());
 }
 
 /// A gap ends a streak: what happened in it is not known.
