@@ -206,6 +206,9 @@ pub struct RuleRow {
     pub text: String,
     /// What it does, in a word.
     pub action: &'static str,
+    /// What its thresholds are values of, as the rule language spells it; absent for a rule
+    /// without a grid.
+    pub grid_metric: Option<&'static str>,
     /// The chosen threshold; absent when the rule is not in the candidate set.
     pub chosen: Option<Threshold>,
     /// Whether it is in the candidate set.
