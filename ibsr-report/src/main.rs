@@ -13,6 +13,8 @@ mod ingest;
 mod parallel;
 mod progress;
 mod render;
+#[allow(dead_code)]
+mod render_next;
 mod run;
 
 use std::process::ExitCode;
