@@ -10,7 +10,10 @@ pub mod family;
 mod fault;
 pub mod level;
 pub mod parse;
+#[cfg(test)]
+pub(crate) mod strategy;
 mod terms;
+pub mod text;
 mod tree;
 mod words;
 
