@@ -105,7 +105,9 @@ impl<'a> Book<'a> {
         let vector = acting(&recent.rules, window);
         let mut excess: Option<u64> = None;
         for (rule, state) in recent.rules.iter_mut().enumerate() {
-            let (Some(state), Some(limit)) = (state, self.rules.rules()[rule].limit) else { continue };
+            let (Some(state), Some(limit)) = (state, self.rules.rules()[rule].limit) else {
+                continue;
+            };
             let is_acting = vector.level(rule) > 0;
             let beyond = state.excess(limit, counts, is_acting);
             if is_acting {

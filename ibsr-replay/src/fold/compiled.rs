@@ -120,8 +120,7 @@ impl Compiled {
         let is_established =
             rule.within_windows.is_some_and(|within| memory.is_established(window, within));
         let is_shared = || {
-            rule.shared_at_least
-                .is_some_and(|least| memory.hosts(window, self.window_ns) >= least)
+            rule.shared_at_least.is_some_and(|least| memory.hosts(window, self.window_ns) >= least)
         };
         let is_allowed = || {
             let ip = addr.to_ip();

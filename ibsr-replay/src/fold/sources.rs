@@ -11,8 +11,8 @@ use ibsr_proto::abi::TICK_BOUND_NS;
 use ibsr_proto::addr::SourceAddr;
 use ibsr_proto::snapshot::Source;
 
-use super::counts::Counts;
 use super::compiled::Memory;
+use super::counts::Counts;
 use super::source_facts::SourceFacts;
 use super::state::RuleState;
 
@@ -130,9 +130,16 @@ impl Sources {
         if is_new_port {
             entry.window = now.window;
         }
-        let is_new_to_day = now.is_counted && !std::mem::replace(&mut entry.is_counted, now.is_counted);
+        let is_new_to_day =
+            now.is_counted && !std::mem::replace(&mut entry.is_counted, now.is_counted);
         let index = entry.index;
-        self.count(index, row.dst_port, increment, Kind { is_timed, is_new_port, is_new_to_day }, now);
+        self.count(
+            index,
+            row.dst_port,
+            increment,
+            Kind { is_timed, is_new_port, is_new_to_day },
+            now,
+        );
         Ok(Added { packets: if now.is_counted { increment.packets } else { 0 }, before: 0 })
     }
 
@@ -205,9 +212,9 @@ impl Sources {
         let states = &mut self.states;
         self.recent.retain(|&index| {
             let SourceState { addr, facts, memory, recent, .. } = &mut states[index as usize];
-            let is_kept = recent.as_mut().is_some_and(|recent| {
-                visit(&mut Visited { addr: *addr, facts, memory, recent })
-            });
+            let is_kept = recent
+                .as_mut()
+                .is_some_and(|recent| visit(&mut Visited { addr: *addr, facts, memory, recent }));
             if !is_kept {
                 *recent = None;
             }

@@ -92,7 +92,8 @@ mod tests {
 
     #[test]
     fn each_rule_has_a_place_of_its_own() {
-        let vector = (0..MAX_RULES).fold(Vector::default(), |v, rule| v.with(rule, 15 - rule as u8));
+        let vector =
+            (0..MAX_RULES).fold(Vector::default(), |v, rule| v.with(rule, 15 - rule as u8));
         for rule in 0..MAX_RULES {
             assert_eq!(vector.level(rule), 15 - rule as u8);
             assert_eq!(vector.with(rule, 3).with(rule, 15 - rule as u8), vector);
@@ -105,7 +106,8 @@ mod tests {
     fn a_looser_threshold_acts_on_more() {
         let vector = |level| Vector::default().with(1, level);
         let choice = |index| Choice::default().with(1, Some(index), 3);
-        let acts = |index| (0..=3).map(|level| choice(index).acts(vector(level))).collect::<Vec<_>>();
+        let acts =
+            |index| (0..=3).map(|level| choice(index).acts(vector(level))).collect::<Vec<_>>();
         assert_eq!(acts(0), [false, false, false, true]);
         assert_eq!(acts(1), [false, false, true, true]);
         assert_eq!(acts(2), [false, true, true, true]);

@@ -1,4 +1,19 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! From what the fold left behind to the report: labels, bounds, search, verdict.
+//! From what the folds left behind to the report.
+//!
+//! `gather` takes every source once, in the order of addresses, and keeps what the rest
+//! needs; `holdout` counts clusters by the day of their first appearance, `search` chooses
+//! thresholds on them, `price` says what that choice would have done, `gates` decides,
+//! `streams` speaks of time and loss, `report` puts it together.
 
+pub mod cluster;
+pub mod gather;
+pub mod holdout;
 pub mod label;
+pub mod report;
+pub mod streams;
+
+mod gates;
+mod price;
+mod search;
+mod words;

@@ -47,7 +47,10 @@ pub struct Report {
     pub settings: Settings,
     /// The rules, in their order, with what each would have done.
     pub rules: Vec<RuleRow>,
-    /// The candidate rule set as TOML; empty when no rule may act.
+    /// Whether no threshold could be accepted, so that all numbers below are those of the
+    /// safest threshold of every rule.
+    pub is_provisional: bool,
+    /// The rule set that the numbers below are about, as TOML.
     pub candidate: String,
     /// Whom the candidate set would have hurt.
     pub surface: Surface,

@@ -78,6 +78,9 @@ pub struct Loss {
     pub untimed_packets: u64,
     /// Evicted before any sweep saw them, or in files that are not here.
     pub unseen_packets: u64,
+    /// Counted by entries that were there before anything else that was read: of an earlier
+    /// time, and in no other number.
+    pub before_packets: u64,
     /// Evicted at some time, seen or not.
     pub evicted_packets: u64,
     /// Share of `evicted_packets` in the tracked ones.

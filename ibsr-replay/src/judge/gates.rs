@@ -1,0 +1,374 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! The gates, and the one verdict that follows from them.
+
+use super::words;
+use crate::model::{Decision, Gate, GateKind, Plan, Unit, Verdict};
+
+/// Part of the received packets that the sensor must have seen.
+const MIN_COVERAGE_PPM: u64 = 999_000;
+/// Part of the tracked packets that may have been evicted.
+const MAX_EVICTED_PPM: u64 = 1_000;
+/// Part of the time that may be without rates.
+const MAX_GAPS_PPM: u64 = 10_000;
+/// Days that must have been observed: a week has its own shape.
+pub const MIN_DAYS: u64 = 7;
+/// Part of the rows that may have been rejected.
+const MAX_REJECTED_PPM: u64 = 1_000;
+/// Part of the affected sources that may be of one network.
+const MAX_NETWORK_PPM: u64 = 200_000;
+/// Affected sources from which on their spread says anything.
+pub const MIN_SPREAD: u64 = 10;
+/// The worst day may be so many times the limit.
+const WORST_DAY: u64 = 3;
+/// Part of the dropped sources that may have been spoofed.
+pub const MAX_SPOOFED_PPM: u64 = 500_000;
+/// Part of the abusive packets that must have been caught.
+const MIN_CAPTURE_PPM: u64 = 100_000;
+
+/// Everything that gates look at.
+#[derive(Debug, Clone, Copy)]
+pub struct Measured {
+    /// Sweeps.
+    pub sweeps: u64,
+    /// Packets seen of those received.
+    pub coverage_ppm: Option<u64>,
+    /// Packets evicted of those tracked.
+    pub evicted_ppm: Option<u64>,
+    /// Time without rates.
+    pub gaps_ppm: Option<u64>,
+    /// Days with data.
+    pub days: u64,
+    /// Legitimate clusters on held-out days.
+    pub clusters: u64,
+    /// So many would be needed if none were affected.
+    pub clusters_needed: u64,
+    /// Rows rejected.
+    pub rejected_ppm: Option<u64>,
+    /// Segments refused.
+    pub refused: u64,
+    /// Violations of the conservation law.
+    pub violations: u64,
+    /// Streams whose program is not known to have been proven.
+    pub unproven: u64,
+    /// Bound over clusters.
+    pub upper_ppb: u64,
+    /// Bound with the thresholds of the days before.
+    pub rolling_ppb: u64,
+    /// Bound over connections.
+    pub connections_ppb: u64,
+    /// Sources of the operator's list.
+    pub allow_listed: u64,
+    /// Share of one network.
+    pub network_ppm: u64,
+    /// Worst day.
+    pub worst_day_ppb: u64,
+    /// Largest share of spoofed sources over the chosen drop rules.
+    pub spoofed_ppm: u64,
+    /// Rules in the candidate set.
+    pub candidates: u64,
+    /// Abusive sources.
+    pub abusive: u64,
+    /// Abusive packets caught.
+    pub capture_ppm: Option<u64>,
+    /// Whether labels are independent of the counters that judge.
+    pub is_label_independent: bool,
+    /// Whether a trial ended well.
+    pub is_canary_done: bool,
+    /// Largest share of clusters that may be affected.
+    pub limit_ppb: u64,
+    /// Largest share of connections.
+    pub connection_limit_ppb: u64,
+}
+
+/// The gates in the order in which they are shown.
+#[must_use]
+pub fn gates(m: &Measured) -> Vec<Gate> {
+    use GateKind::{Benefit, Evidence, Safety, Trial};
+    use Unit::{Count, Days, Ppb, Ppm};
+    let least =
+        |name, kind, unit, value, limit, asks| gate(name, kind, unit, value, limit, true, asks);
+    let most =
+        |name, kind, unit, value, limit, asks| gate(name, kind, unit, value, limit, false, asks);
+    vec![
+        least("sweeps", Evidence, Count, Some(m.sweeps), 1, "sweeps that were observed"),
+        least(
+            "coverage",
+            Evidence,
+            Ppm,
+            m.coverage_ppm,
+            MIN_COVERAGE_PPM,
+            "packets seen by the sensor",
+        ),
+        most(
+            "evicted",
+            Evidence,
+            Ppm,
+            m.evicted_ppm,
+            MAX_EVICTED_PPM,
+            "packets evicted from the table",
+        ),
+        most("gaps", Evidence, Ppm, m.gaps_ppm, MAX_GAPS_PPM, "time without rates"),
+        least("days", Evidence, Days, Some(m.days), MIN_DAYS, "days with data"),
+        least(
+            "clusters",
+            Evidence,
+            Count,
+            Some(m.clusters),
+            m.clusters_needed,
+            "legitimate clusters on held-out days",
+        ),
+        most("rejected", Evidence, Ppm, m.rejected_ppm, MAX_REJECTED_PPM, "rows rejected"),
+        most("refused", Evidence, Count, Some(m.refused), 0, "segments that could not be used"),
+        most("law", Evidence, Count, Some(m.violations), 0, "violations of the conservation law"),
+        most(
+            "program",
+            Evidence,
+            Count,
+            Some(m.unproven),
+            0,
+            "streams without a proven, sealed program",
+        ),
+        most(
+            "false_positives",
+            Safety,
+            Ppb,
+            Some(m.upper_ppb),
+            m.limit_ppb,
+            "clusters affected, upper bound",
+        ),
+        most(
+            "rolling",
+            Safety,
+            Ppb,
+            Some(m.rolling_ppb),
+            m.limit_ppb,
+            "clusters affected with earlier days' thresholds, upper bound",
+        ),
+        most(
+            "connections",
+            Safety,
+            Ppb,
+            Some(m.connections_ppb),
+            m.connection_limit_ppb,
+            "completed connections affected, upper bound",
+        ),
+        most(
+            "allow_list",
+            Safety,
+            Count,
+            Some(m.allow_listed),
+            0,
+            "sources of the operator's list affected",
+        ),
+        most(
+            "one_network",
+            Safety,
+            Ppm,
+            Some(m.network_ppm),
+            MAX_NETWORK_PPM,
+            "affected sources in one network",
+        ),
+        most(
+            "worst_day",
+            Safety,
+            Ppb,
+            Some(m.worst_day_ppb),
+            m.limit_ppb.saturating_mul(WORST_DAY),
+            "clusters affected on the worst day",
+        ),
+        most(
+            "spoofed",
+            Safety,
+            Ppm,
+            Some(m.spoofed_ppm),
+            MAX_SPOOFED_PPM,
+            "spoofed sources among the dropped",
+        ),
+        least("abusive", Benefit, Count, Some(m.abusive), 1, "abusive sources"),
+        least("candidates", Benefit, Count, Some(m.candidates), 1, "rules that catch something"),
+        least("capture", Benefit, Ppm, m.capture_ppm, MIN_CAPTURE_PPM, "abusive packets caught"),
+        least(
+            "labels",
+            Trial,
+            Count,
+            Some(u64::from(m.is_label_independent)),
+            1,
+            "labels from a sensor other than the one that judges",
+        ),
+        least(
+            "canary",
+            Trial,
+            Count,
+            Some(u64::from(m.is_canary_done)),
+            1,
+            "trials that ended within their budget",
+        ),
+    ]
+}
+
+fn gate(
+    name: &'static str,
+    kind: GateKind,
+    unit: Unit,
+    value: Option<u64>,
+    limit: u64,
+    is_minimum: bool,
+    asks: &'static str,
+) -> Gate {
+    let is_within = |value| if is_minimum { value >= limit } else { value <= limit };
+    Gate {
+        name,
+        kind,
+        value,
+        limit,
+        is_minimum,
+        unit,
+        is_passed: value.is_some_and(is_within),
+        asks,
+    }
+}
+
+/// The verdict: the first kind of gate that has a failure decides.
+#[must_use]
+pub fn verdict(gates: &[Gate]) -> Verdict {
+    let fails = |kind| gates.iter().any(|gate| gate.kind == kind && !gate.is_passed);
+    if fails(GateKind::Evidence) {
+        Verdict::InsufficientEvidence
+    } else if fails(GateKind::Safety) {
+        Verdict::NotReady
+    } else if fails(GateKind::Benefit) {
+        Verdict::NoBenefit
+    } else if fails(GateKind::Trial) {
+        Verdict::ReadyCanary
+    } else {
+        Verdict::Ready
+    }
+}
+
+/// Puts the decision together.
+#[must_use]
+pub fn decide(measured: &Measured, sentence: String, plan: Option<Plan>) -> Decision {
+    let gates = gates(measured);
+    let verdict = verdict(&gates);
+    let failed = gates.iter().filter(|gate| !gate.is_passed);
+    Decision {
+        verdict,
+        canary_percent: (verdict == Verdict::ReadyCanary).then(|| canary_percent(measured)),
+        reasons: failed.map(words::failed).collect(),
+        sentence,
+        plan: plan.filter(|_| verdict == Verdict::InsufficientEvidence),
+        gates,
+    }
+}
+
+/// The further the bound is below its limit, the larger the first share.
+const fn canary_percent(measured: &Measured) -> u8 {
+    let worst = if measured.upper_ppb > measured.rolling_ppb {
+        measured.upper_ppb
+    } else {
+        measured.rolling_ppb
+    };
+    match measured.limit_ppb / if worst == 0 { 1 } else { worst } {
+        0 | 1 => 1,
+        2..5 => 5,
+        _ => 10,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const READY: Measured = Measured {
+        sweeps: 1,
+        coverage_ppm: Some(1_000_000),
+        evicted_ppm: Some(0),
+        gaps_ppm: Some(0),
+        days: 7,
+        clusters: 6000,
+        clusters_needed: 5000,
+        rejected_ppm: Some(0),
+        refused: 0,
+        violations: 0,
+        unproven: 0,
+        upper_ppb: 900_000,
+        rolling_ppb: 900_000,
+        connections_ppb: 90_000,
+        allow_listed: 0,
+        network_ppm: 0,
+        worst_day_ppb: 0,
+        spoofed_ppm: 0,
+        candidates: 1,
+        abusive: 1,
+        capture_ppm: Some(900_000),
+        is_label_independent: true,
+        is_canary_done: true,
+        limit_ppb: 1_000_000,
+        connection_limit_ppb: 100_000,
+    };
+
+    fn verdict_of(change: impl Fn(&mut Measured)) -> Verdict {
+        let mut measured = READY;
+        change(&mut measured);
+        decide(&measured, String::new(), None).verdict
+    }
+
+    /// Every single gate, alone, must be able to change the verdict.
+    #[test]
+    fn each_gate_alone_decides() {
+        type Change = fn(&mut Measured);
+        let cases: [(Verdict, &[Change]); 4] = [
+            (
+                Verdict::InsufficientEvidence,
+                &[
+                    |m| m.sweeps = 0,
+                    |m| m.coverage_ppm = Some(998_999),
+                    |m| m.coverage_ppm = None,
+                    |m| m.evicted_ppm = Some(1_001),
+                    |m| m.gaps_ppm = Some(10_001),
+                    |m| m.days = 6,
+                    |m| m.clusters = 4_999,
+                    |m| m.rejected_ppm = Some(1_001),
+                    |m| m.refused = 1,
+                    |m| m.violations = 1,
+                    |m| m.unproven = 1,
+                ],
+            ),
+            (
+                Verdict::NotReady,
+                &[
+                    |m| m.upper_ppb = 1_000_001,
+                    |m| m.rolling_ppb = 1_000_001,
+                    |m| m.connections_ppb = 100_001,
+                    |m| m.allow_listed = 1,
+                    |m| m.network_ppm = 200_001,
+                    |m| m.worst_day_ppb = 3_000_001,
+                    |m| m.spoofed_ppm = 500_001,
+                ],
+            ),
+            (
+                Verdict::NoBenefit,
+                &[|m| m.abusive = 0, |m| m.candidates = 0, |m| m.capture_ppm = Some(99_999)],
+            ),
+            (
+                Verdict::ReadyCanary,
+                &[|m| m.is_label_independent = false, |m| m.is_canary_done = false],
+            ),
+        ];
+        assert_eq!(verdict_of(|_| ()), Verdict::Ready);
+        for (expected, changes) in cases {
+            for (at, change) in changes.iter().enumerate() {
+                assert_eq!(verdict_of(change), expected, "change {at}");
+            }
+        }
+        let changes: usize = cases.iter().map(|(_, changes)| changes.len()).sum();
+        assert_eq!(changes - 1, gates(&READY).len(), "a gate has no case");
+    }
+
+    /// No evidence is never turned into a yes or a no.
+    #[test]
+    fn missing_evidence_comes_before_everything_else() {
+        let both = verdict_of(|m| (m.days, m.upper_ppb, m.abusive) = (1, u64::MAX, 0));
+        assert_eq!(both, Verdict::InsufficientEvidence);
+    }
+}
