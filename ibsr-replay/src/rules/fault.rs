@@ -307,6 +307,7 @@ impl Fault {
             Self::Missing { example, .. } | Self::Empty { example, .. } => {
                 format!("write `{example}`")
             }
+            Self::Type { key: "rule", .. } => "write `[[rule]]`".into(),
             Self::Type { .. } => return None,
             Self::Arguments { example, .. } => format!("write `{example}`"),
             Self::Name(_) => "write 1 to 32 of a-z, 0-9 and _".into(),

@@ -48,13 +48,13 @@ fn read(text: &str) -> Result<RuleSet, Located> {
         None => Vec::new(),
     };
     let node = root.need("rule", "[[rule]]")?;
-    let tables = node.list("a list of tables: write `[[rule]]`", MAX_RULES)?;
+    let tables = node.list("a list of tables", MAX_RULES)?;
     if tables.is_empty() {
         return Err(node.fault(Fault::Empty { key: "rule", example: "[[rule]]" }));
     }
     let mut rules: Vec<Rule> = Vec::with_capacity(tables.len());
     for table in tables {
-        let table = table.table("a list of tables: write `[[rule]]`")?;
+        let table = table.table("a list of tables")?;
         let name = name(&table, &rules)?;
         rules.push(rule(&table, name)?);
     }
@@ -237,3 +237,7 @@ fn grid(node: &Node<'_>, terms: &[Term<'_>]) -> Result<Grid, Located> {
     }
     Ok(Grid { predicate, values })
 }
+
+#[cfg(test)]
+#[path = "parse_tests.rs"]
+mod tests;

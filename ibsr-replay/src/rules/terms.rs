@@ -109,12 +109,16 @@ impl<'q, 't> Arguments<'q, 't> {
             let end = range.end..range.end;
             return Err(match inside.split_once(')') {
                 Some((_, behind)) => {
-                    let start = range.end - behind.len();
-                    quoted.fault(start..range.end, Fault::Trailing(clip(behind.trim())))
+                    let behind = behind.trim_start();
+                    let behind_range = range.end - behind.len()..range.end;
+                    quoted.fault(behind_range, Fault::Trailing(clip(behind)))
                 }
                 None => quoted.fault(end, Fault::Parenthesis("(")),
             });
         };
+        if inside.trim().is_empty() {
+            return Ok(Self { quoted, words: Some(Vec::new()) });
+        }
         let mut words = Vec::new();
         let mut at = range.start + 1;
         for piece in inside.split(',') {
@@ -126,7 +130,11 @@ impl<'q, 't> Arguments<'q, 't> {
         Ok(Self { quoted, words: Some(words) })
     }
 
-    /// The numbers of a guard with one.
+    fn wrong(&self, guard: &'static str, expected: &'static str, example: &'static str) -> Located {
+        self.quoted.whole(Fault::Arguments { guard, expected, example })
+    }
+
+    /// The number of a guard with one.
     fn one(
         &self,
         guard: &'static str,
@@ -135,8 +143,7 @@ impl<'q, 't> Arguments<'q, 't> {
         most: u32,
     ) -> Result<u32, Located> {
         let Some([(word, range)]) = self.words.as_deref() else {
-            let expected = "one number in parentheses";
-            return Err(self.quoted.whole(Fault::Arguments { guard, expected, example }));
+            return Err(self.wrong(guard, "one number in parentheses", example));
         };
         let number = number(word, guard, u64::from(least), u64::from(most));
         let number = number.map_err(|fault| self.quoted.fault(range.clone(), fault))?;
@@ -144,17 +151,16 @@ impl<'q, 't> Arguments<'q, 't> {
     }
 
     fn allow(&self) -> Result<Vec<IpNet>, Located> {
-        match &self.words {
+        match self.words.as_deref() {
             None => Ok(Vec::new()),
+            Some([]) => Err(self.wrong("allow", "prefixes or no parentheses", "allow")),
             Some(words) => self.set(words, MAX_PREFIXES, "allow", prefix),
         }
     }
 
     fn ports(&self) -> Result<Vec<u16>, Located> {
-        let Some(words) = &self.words else {
-            let expected = "ports in parentheses";
-            let fault = Fault::Arguments { guard: "port", expected, example: "port(22, 443)" };
-            return Err(self.quoted.whole(fault));
+        let Some(words) = self.words.as_deref().filter(|words| !words.is_empty()) else {
+            return Err(self.wrong("port", "ports in parentheses", "port(22, 443)"));
         };
         self.set(words, MAX_EXCEPTED_PORTS, "port", |word| {
             let port = number(word, "port", 1, u64::from(u16::MAX))?;

@@ -118,7 +118,7 @@ impl Draws {
         let mixed = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
         let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
         let drawn = mixed ^ (mixed >> 31);
-        u128::from(drawn) * u128::from(WHOLE_PPB) >> 64 < u128::from(p_ppb)
+        (u128::from(drawn) * u128::from(WHOLE_PPB)) >> 64 < u128::from(p_ppb)
     }
 }
 
