@@ -204,6 +204,20 @@ mod tests {
         }
     }
 
+    /// What the owner of the first key gets with 0 as the nonce: R is the neutral element,
+    /// and the equation of the RFC holds. Strictly it is no signature.
+    #[test]
+    fn a_signature_with_a_point_of_small_order_does_not_count() {
+        let key = SecretKey(SigningKey::from_bytes(&hex(VECTORS[0][0]))).public();
+        let s = "756cf9b1d6f0d7a979b9d2af3dc2bc1294ec7cb6daa20eaff534c024fc57920f";
+        let mut signature = [0; 64];
+        signature[0] = 1;
+        signature[32..].copy_from_slice(&hex::<32>(s));
+        let lax = ed25519_dalek::Signature::from_bytes(&signature);
+        assert!(ed25519_dalek::Verifier::verify(&key.0, b"", &lax).is_ok());
+        assert!(!key.verifies(b"", &signature));
+    }
+
     #[test]
     fn a_key_reads_back_from_its_line() {
         let key = SecretKey::generate().unwrap();
