@@ -119,6 +119,9 @@ pub enum ManifestError {
     /// A verdict that allows more than the gates.
     #[error("the verdict is ready, and gate `{0}` failed")]
     Verdict(String),
+    /// A verdict about rules that the search did not choose.
+    #[error("the verdict is ready, and no rule was chosen")]
+    Provisional,
     /// A share for a verdict that has none, none for one that needs it, or no percentage.
     #[error("the canary's share does not fit the verdict")]
     Canary,

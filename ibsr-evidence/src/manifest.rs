@@ -50,6 +50,8 @@ pub struct Manifest {
     pub searched_rules_sha256: Digest,
     /// SHA-256 of the canonical text of the set that was chosen.
     pub chosen_rules_sha256: Digest,
+    /// Whether the search chose nothing, and the set is its safest thresholds instead.
+    pub is_provisional: bool,
     /// Every threshold in the order in which the search came to it.
     pub search: Vec<SearchStep>,
     /// Every condition of the verdict.
@@ -202,12 +204,12 @@ pub struct Settings {
     pub rules: String,
     /// Which look at this stream of evidence it is, from 1.
     pub look: u64,
-    /// Whether a trial is said to have ended within its budget.
-    pub is_canary_done: bool,
     /// How the inputs are read.
     pub input_format: String,
     /// Sources in the lists.
     pub top: u64,
+    /// Their order.
+    pub by: String,
 }
 
 impl Verdict {

@@ -66,6 +66,7 @@ pub(crate) fn manifest() -> Manifest {
         label_definition: "proxy: größer als nötig".to_owned(),
         searched_rules_sha256: Digest::of(rules.as_bytes()),
         chosen_rules_sha256: Digest::of(b"chosen"),
+        is_provisional: false,
         search: vec![SearchStep {
             rule: "dead_syn".to_owned(),
             index: 0,
@@ -84,9 +85,9 @@ pub(crate) fn manifest() -> Manifest {
             window_ms: 10_000,
             rules,
             look: 1,
-            is_canary_done: false,
             input_format: "ibsr".to_owned(),
             top: 20,
+            by: "syn".to_owned(),
         },
     }
 }

@@ -18,6 +18,9 @@ pub(crate) fn validate(manifest: &Manifest) -> Result<(), ManifestError> {
     order(manifest)?;
     hashes(manifest)?;
     manifest.gates.iter().try_for_each(|gate| check_gate(gate, manifest.verdict))?;
+    if manifest.verdict.is_ready() && manifest.is_provisional {
+        return Err(ManifestError::Provisional);
+    }
     canary(manifest)
 }
 
@@ -199,6 +202,20 @@ mod tests {
             let expected = if is_valid { Ok(()) } else { Err(ManifestError::Verdict("g".into())) };
             assert_eq!(result, expected, "{verdict:?} {kind:?}");
         }
+    }
+
+    #[test]
+    fn a_ready_verdict_is_about_rules_that_were_chosen() {
+        assert_eq!(
+            after(|manifest| manifest.is_provisional = true),
+            Err(ManifestError::Provisional)
+        );
+        let not_ready = after(|manifest| {
+            manifest.is_provisional = true;
+            manifest.verdict = Verdict::NotReady;
+            manifest.canary_percent = None;
+        });
+        assert_eq!(not_ready, Ok(()));
     }
 
     #[test]
