@@ -6,6 +6,8 @@
 //! asks it about a window, `family` is the default one.
 
 pub mod ast;
+#[cfg(test)]
+mod docs_tests;
 pub mod family;
 mod fault;
 pub mod level;

@@ -186,6 +186,8 @@ fn a_grid_for_a_metric_with_two_comparisons_is_refused() {
 fn a_grid_for_an_upper_limit_ascends() {
     let text = with("\"syn_ps >=\"", "\"syn_ps <= 5\"");
     assert!(parse(&text.replace("[800, 400]", "[5, 6]")).is_ok());
+    let error = refused(&text.replace("[800, 400]", "[5, 5]"));
+    assert_eq!(*error.fault(), Fault::GridOrder { value: 5, before: 5, op: "<=" });
     let error = refused(&text.replace("[800, 400]", "[5, 4]"));
     assert_eq!(*error.fault(), Fault::GridOrder { value: 4, before: 5, op: "<=" });
     assert!(error.to_string().contains("write the smallest first"), "{error}");
