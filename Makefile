@@ -37,11 +37,16 @@ test: deps-test check ## everything CI runs, after installing what is missing
 check: ## the same without installing anything: before each commit
 	@cargo xtask check
 
-bench: bench-read bench-xdp ## every benchmark
+bench: bench-read bench-report bench-xdp ## every benchmark
 
 bench-read: deps-demo ## a sweep beside a walk by get-next-key; JSON=FILE; needs root
 	@cargo build --quiet --locked --workspace --bins
 	@$(ROOT) $(if $(JSON),env JSON="$(JSON)") $(TARGET)/debug/bench-read
+
+bench-report: deps deps-fleet ## the report beside DuckDB; ROWS=N JSON=FILE; 2 GB of disk
+	@cargo build --quiet --locked --package ibsr-tests --bin bench-report
+	@cargo build --quiet --locked --release --package ibsr-report
+	@env $(if $(JSON),JSON="$(JSON)") $(if $(ROWS),ROWS="$(ROWS)") $(TARGET)/debug/bench-report
 
 bench-xdp: deps-demo ## what the sensor adds to a packet; needs root
 	@cargo build --quiet --locked --workspace --bins
