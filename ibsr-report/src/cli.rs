@@ -10,6 +10,7 @@ use ibsr_cli::{Format, Generate, LogArgs, parse_duration};
 use ibsr_s3::S3Args;
 use jiff::Timestamp;
 
+use crate::compact::CompactArgs;
 use ibsr_replay::v1::fold::rule::SynRule;
 use ibsr_replay::v1::fold::stream::Settings;
 
@@ -30,6 +31,11 @@ const AFTER_SOURCES: &str = "\
 Examples:
   ibsr-report sources /var/lib/ibsr/spool
   ibsr-report sources /var/lib/ibsr/spool --top 3 --by bytes --format json";
+
+const AFTER_COMPACT: &str = "\
+Examples:
+  ibsr-report compact /var/lib/ibsr/spool --out /tmp/parquet
+  ibsr-report compact s3://BUCKET/ibsr --out /srv/ibsr/parquet --threads 4";
 
 /// Reads segments and says who sent what, and what a rule would have done
 #[derive(Debug, Parser)]
@@ -55,6 +61,11 @@ pub enum Command {
     /// Print the busiest sources
     #[command(after_help = AFTER_SOURCES)]
     Sources(SourcesArgs),
+    /// Pack segments into Parquet, for queries and for the archive
+    ///
+    /// What is packed is read again by every command here, byte for byte as it was sealed.
+    #[command(after_help = AFTER_COMPACT)]
+    Compact(CompactArgs),
     /// For packagers.
     #[command(flatten)]
     Generate(Generate),
@@ -65,9 +76,9 @@ pub enum Command {
 pub struct InputArgs {
     /// Segment file, directory with such files, or s3://BUCKET/PREFIX
     ///
-    /// A directory is searched for *.jsonl, *.jsonl.gz and *.jsonl.zst, in any layout: a
-    /// spool, or a copy of a bucket. Order and compression make no difference. Objects are
-    /// copied to the directory for temporary files (TMPDIR) first.
+    /// A directory is searched for *.jsonl, *.jsonl.gz, *.jsonl.zst and *.parquet, in any
+    /// layout: a spool, a copy of a bucket, what `compact` made. Order and packing make no
+    /// difference. Objects are copied to the directory for temporary files (TMPDIR) first.
     #[arg(value_name = "INPUT", required = true)]
     pub inputs: Vec<PathBuf>,
 

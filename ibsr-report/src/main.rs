@@ -9,6 +9,7 @@
 
 mod cli;
 mod clock;
+mod compact;
 mod ingest;
 mod parallel;
 mod progress;

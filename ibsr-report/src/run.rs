@@ -13,11 +13,11 @@ use tracing::warn;
 use crate::cli::{By, Cli, Command, InputArgs, OutputArgs, RunArgs, SourcesArgs};
 use crate::ingest::discover::Found;
 use crate::ingest::lines::{Line, Lines, MAX_LINE_BYTES};
-use crate::ingest::open::open;
 use crate::ingest::plan::{Plan, Stream, plan};
 use crate::ingest::remote::gather;
 use crate::ingest::scan::{ScanError, Segment, scan};
 use crate::progress::Progress;
+use crate::compact::compact;
 use crate::{clock, parallel, render};
 use ibsr_replay::v1::fold::merge::{MAX_EXAMPLES, Partial};
 use ibsr_replay::v1::fold::stream::{Settings, StreamFold};
@@ -31,6 +31,7 @@ pub fn run(cli: Cli) -> anyhow::Result<Answer> {
     match cli.command {
         Command::Run(args) => report(&args, is_quiet),
         Command::Sources(args) => sources(&args, is_quiet),
+        Command::Compact(args) => compact(&args),
         Command::Generate(generate) => generate.run(Cli::command()),
     }
 }
@@ -92,15 +93,15 @@ fn read(args: &InputArgs, wanted: &Wanted, is_quiet: bool) -> anyhow::Result<Rep
 }
 
 /// First pass: which files are whole.
-fn verify(files: &[Found], threads: usize) -> (Vec<Segment>, Input) {
+pub fn verify(files: &[Found], threads: usize) -> (Vec<Segment>, Input) {
     let scanned = parallel::map(files, threads, |file| {
-        open(&file.path).map_err(ScanError::from).and_then(scan)
+        file.place.open().map_err(ScanError::from).and_then(scan)
     });
     let mut input = Input { segments_found: files.len() as u64, ..Input::default() };
     let mut segments = Vec::new();
-    for (Found { origin, path, name }, scanned) in files.iter().cloned().zip(scanned) {
+    for (Found { origin, place, name }, scanned) in files.iter().cloned().zip(scanned) {
         match scanned {
-            Ok(contents) => segments.push(Segment { path, name, contents }),
+            Ok(contents) => segments.push(Segment { place, name, contents }),
             Err(error) => {
                 if input.segments_refused < MAX_EXAMPLES as u64 {
                     warn!(path = origin, reason = %error, "segment not used");
@@ -120,7 +121,7 @@ fn fold(stream: &Stream, settings: Settings, progress: &Progress) -> anyhow::Res
     let mut fold = StreamFold::new(stream.id.clone(), settings);
     for segment in &stream.segments {
         fold_segment(&mut fold, segment, progress)
-            .with_context(|| format!("failed to read `{}` again", segment.path.display()))?;
+            .with_context(|| format!("failed to read `{}` again", segment.name))?;
     }
     Ok(fold.finish())
 }
@@ -131,7 +132,7 @@ fn fold_segment(
     progress: &Progress,
 ) -> anyhow::Result<()> {
     fold.begin(&segment.name, &segment.contents.header);
-    let mut lines = Lines::new(open(&segment.path)?);
+    let mut lines = Lines::new(segment.place.open()?);
     while let Some(line) = lines.next()? {
         match line {
             Line::Whole(text) => {

@@ -6,18 +6,23 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use anyhow::{Context as _, bail};
 
-const EXTENSIONS: [&str; 3] = [".jsonl", ".jsonl.gz", ".jsonl.zst"];
+use super::open::{Part, Place};
+use super::parquet;
 
-/// A file that may be a segment.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+const PARQUET: &str = ".parquet";
+const EXTENSIONS: [&str; 4] = [".jsonl", ".jsonl.gz", ".jsonl.zst", PARQUET];
+
+/// What may be a segment.
+#[derive(Debug, Clone)]
 pub struct Found {
     /// Where it came from, for people: a path or an object's address.
     pub origin: String,
     /// Where it lies.
-    pub path: PathBuf,
+    pub place: Place,
     /// Its name in the report.
     pub name: String,
 }
@@ -48,7 +53,33 @@ impl From<PathBuf> for Found {
     fn from(path: PathBuf) -> Self {
         let name = path.file_name().unwrap_or(path.as_os_str()).to_string_lossy();
         let name = segment_name(&name).to_owned();
-        Self { origin: path.display().to_string(), path, name }
+        Self { origin: path.display().to_string(), place: path.into(), name }
+    }
+}
+
+/// The segments of each Parquet file in its place, other files as they are. A Parquet file
+/// that cannot be used stays one file, with the reason.
+#[must_use]
+pub fn unfold(files: Vec<Found>) -> Vec<Found> {
+    files.into_iter().flat_map(unfold_one).collect()
+}
+
+fn unfold_one(file: Found) -> Vec<Found> {
+    if !file.name.ends_with(PARQUET) {
+        return vec![file];
+    }
+    let Found { origin, place: Place { path, .. }, name } = file;
+    let place = |part| Place { path: path.clone(), part };
+    match parquet::index(&path) {
+        Ok(parts) => parts
+            .into_iter()
+            .map(|part| Found {
+                origin: format!("{origin}: {}", part.name()),
+                name: part.name().to_owned(),
+                place: place(Part::Parquet(Arc::new(part))),
+            })
+            .collect(),
+        Err(error) => vec![Found { origin, place: place(Part::Refused(error.to_string())), name }],
     }
 }
 

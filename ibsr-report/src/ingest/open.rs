@@ -1,13 +1,17 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! Opens a segment, plain, gzip or zstd, told apart by its first bytes: a wrong extension
-//! does not matter, and what comes out is bounded.
+//! does not matter, and what comes out is bounded. A Parquet file holds many, so there a
+//! segment is a file and a part of it.
 
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, Read};
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use flate2::bufread::MultiGzDecoder;
 use zstd::stream::read::Decoder;
+
+use super::parquet;
 
 const READ_BYTES: usize = 256 << 10;
 const GZIP_MAGIC: [u8; 2] = [0x1f, 0x8b];
@@ -20,12 +24,48 @@ const FREE_BYTES: u64 = 64 << 20;
 /// Ratio beyond which an archive is a bomb. Segments pack 5 to 30 times.
 const MAX_RATIO: u64 = 1000;
 
-/// Opens `path` for reading its unpacked bytes.
-///
-/// # Errors
-/// When the file cannot be opened, or is no regular file. Damage in an archive and more
-/// bytes than it may hold come as errors while reading.
-pub fn open(path: &Path) -> io::Result<Box<dyn BufRead>> {
+/// Where the bytes of a segment are.
+#[derive(Debug, Clone)]
+pub struct Place {
+    /// The file.
+    pub path: PathBuf,
+    /// What of it.
+    pub part: Part,
+}
+
+/// What of a file is a segment.
+#[derive(Debug, Clone)]
+pub enum Part {
+    /// All of it.
+    Whole,
+    /// One part of a Parquet file.
+    Parquet(Arc<parquet::Part>),
+    /// None of it: the file was looked at and refused, for this reason.
+    Refused(String),
+}
+
+impl Place {
+    /// Opens the segment for reading its unpacked bytes.
+    ///
+    /// # Errors
+    /// When the file cannot be opened, is no regular file, or was refused. Damage in an archive
+    /// and more bytes than it may hold come as errors while reading.
+    pub fn open(&self) -> io::Result<Box<dyn BufRead>> {
+        match &self.part {
+            Part::Whole => open(&self.path),
+            Part::Parquet(part) => Ok(Box::new(part.open(&self.path)?)),
+            Part::Refused(reason) => Err(io::Error::new(io::ErrorKind::InvalidData, &**reason)),
+        }
+    }
+}
+
+impl From<PathBuf> for Place {
+    fn from(path: PathBuf) -> Self {
+        Self { path, part: Part::Whole }
+    }
+}
+
+fn open(path: &Path) -> io::Result<Box<dyn BufRead>> {
     let file = File::open(path)?;
     let metadata = file.metadata()?;
     if !metadata.is_file() {
@@ -37,6 +77,10 @@ pub fn open(path: &Path) -> io::Result<Box<dyn BufRead>> {
 fn unpack(mut packed: impl BufRead + 'static, packed_bytes: u64) -> io::Result<Box<dyn BufRead>> {
     let head = packed.fill_buf()?;
     let left = max_unpacked_bytes(packed_bytes);
+    if parquet::is_parquet(head) {
+        let reason = "it is Parquet under another name: call it `*.parquet`";
+        return Err(io::Error::new(io::ErrorKind::InvalidData, reason));
+    }
     if head.starts_with(&GZIP_MAGIC) {
         return Ok(buffered(Capped { reader: MultiGzDecoder::new(packed), left }));
     }

@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! What a plan keeps, orders and refuses.
 
-use ibsr_proto::snapshot::{Footer, SCHEMA};
+use std::path::PathBuf;
+
+use ibsr_proto::snapshot::{Footer, Header, SCHEMA};
 
 use super::*;
 use crate::ingest::scan::Contents;
@@ -41,7 +43,7 @@ fn segment(spans: &[(u64, u64)]) -> Segment {
     let name = format!("{spans:?}");
     let footer = Footer { lines: 0, sha256: name.clone(), recovered: false };
     let contents = Contents { header: header("b", "e"), sweeps, footer, bytes: 0 };
-    Segment { path: "".into(), name, contents }
+    Segment { place: PathBuf::new().into(), name, contents }
 }
 
 fn of_boot(boot: &str, spans: &[(u64, u64)]) -> Segment {

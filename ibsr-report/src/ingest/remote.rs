@@ -14,7 +14,7 @@ use tokio::io::AsyncWriteExt as _;
 use tokio::task::JoinSet;
 use tracing::info;
 
-use super::discover::{Found, discover, is_segment, segment_name};
+use super::discover::{Found, discover, is_segment, segment_name, unfold};
 
 /// Objects under way at once: hides the latency of small objects, costs 64 KiB each.
 const AT_ONCE: usize = 16;
@@ -38,7 +38,7 @@ pub fn gather(inputs: &[PathBuf], s3: &S3Args) -> anyhow::Result<Gathered> {
     let local: Vec<_> = local.into_iter().cloned().collect();
     let mut files = discover(&local)?;
     if remote.is_empty() {
-        return Ok(Gathered { files, _fetched: None });
+        return Ok(Gathered { files: unfold(files), _fetched: None });
     }
     let urls = remote
         .iter()
@@ -54,7 +54,7 @@ pub fn gather(inputs: &[PathBuf], s3: &S3Args) -> anyhow::Result<Gathered> {
         .build()
         .context("failed to start the runtime for S3")?;
     files.extend(runtime.block_on(fetch_all(&urls, s3, dir.path()))?);
-    Ok(Gathered { files, _fetched: Some(dir) })
+    Ok(Gathered { files: unfold(files), _fetched: Some(dir) })
 }
 
 async fn fetch_all(urls: &[S3Url], s3: &S3Args, dir: &Path) -> anyhow::Result<Vec<Found>> {
@@ -105,7 +105,9 @@ async fn fetch(
             .await
             .with_context(|| format!("failed to fetch `{origin}`"))?;
         let error = match copy(body, &path).await {
-            Ok(bytes) if bytes == object.size => return Ok(Found { origin, path, name }),
+            Ok(bytes) if bytes == object.size => {
+                return Ok(Found { origin, place: path.into(), name });
+            }
             Ok(bytes) => anyhow::anyhow!("it has {bytes} bytes, listed were {}", object.size),
             Err(error) => error.into(),
         };

@@ -5,12 +5,12 @@
 //! a cut file costs the file and never a wrong number. Hashing costs a tenth of parsing.
 
 use std::io::{self, BufRead};
-use std::path::PathBuf;
 
 use ibsr_proto::snapshot::{Footer, Header, Row, RowRef, SCHEMA, Sweep};
 use sha2::{Digest as _, Sha256};
 
 use super::lines::{Line, Lines};
+use super::open::Place;
 
 const FOOTER_PREFIX: &[u8] = br#"{"type":"footer""#;
 const SOURCE_PREFIX: &[u8] = br#"{"type":"source""#;
@@ -19,7 +19,7 @@ const SOURCE_PREFIX: &[u8] = br#"{"type":"source""#;
 #[derive(Debug, Clone)]
 pub struct Segment {
     /// Where it lies.
-    pub path: PathBuf,
+    pub place: Place,
     /// Its name in the report.
     pub name: String,
     /// What it says about itself.
