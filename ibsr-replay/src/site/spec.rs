@@ -140,6 +140,9 @@ pub enum SpecError {
     /// Something is 0 that must not be, or a day is not a whole number of it.
     #[error("`{0}` must be positive and divide a day")]
     Period(&'static str),
+    /// Days are those of the calendar.
+    #[error("the start is {0} ms behind a midnight UTC")]
+    Start(u64),
     /// A site without ports has no clients.
     #[error("no ports")]
     NoPorts,
@@ -203,6 +206,9 @@ impl SiteSpec {
         }
         if self.full_every == 0 || self.clients_per_network == 0 {
             return Err(SpecError::Period("full_every and clients_per_network"));
+        }
+        if !self.start_unix_ms.is_multiple_of(DAY_MS) {
+            return Err(SpecError::Start(self.start_unix_ms % DAY_MS));
         }
         if self.ports.is_empty() {
             return Err(SpecError::NoPorts);

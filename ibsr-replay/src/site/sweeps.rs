@@ -86,6 +86,11 @@ impl Sweeps {
 
     /// The next sweep, until the site's days are over.
     pub fn next_sweep(&mut self) -> Option<Swept<'_>> {
+        self.next_with_header().map(|(_, swept)| swept)
+    }
+
+    /// The next sweep and the header of its segment.
+    pub fn next_with_header(&mut self) -> Option<(&Header, Swept<'_>)> {
         let Self { schedule, table, rows, .. } = self;
         let uptime_ns = self.uptime_ns;
         let (slot, over) = schedule.advance(|running, over| {
@@ -106,7 +111,7 @@ impl Sweeps {
         let at_unix_ms = spec.start_unix_ms + over.to_ns / MS;
         let at_boot_ns = uptime_ns + over.to_ns;
         let close = Sweep { since_boot_ns, at_boot_ns, at_unix_ms, ..table.close(slot, rows) };
-        Some(Swept { sources: rows, close, is_first: in_epoch == 0 })
+        Some((&self.header, Swept { sources: rows, close, is_first: in_epoch == 0 }))
     }
 }
 

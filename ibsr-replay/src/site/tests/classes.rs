@@ -252,6 +252,7 @@ fn what_is_no_site_is_refused_with_its_reason() {
     };
     assert!(with(|spec| spec.days = 0).contains("days"));
     assert!(with(|spec| spec.period_ms = 7_001).contains("period_ms"));
+    assert!(with(|spec| spec.start_unix_ms += 5).contains("5 ms behind a midnight"));
     assert!(with(|spec| spec.ports.clear()).contains("ports"));
     assert!(with(|spec| spec.attacks[0].day = 1).contains("day 1"));
     assert!(with(|spec| spec.attacks[0].rate_ps = 0).contains("rate of 0"));
