@@ -7,9 +7,11 @@
 
 use std::io::{self, Write as _};
 
+pub mod chart;
 pub mod csv;
 pub mod doc;
 pub mod escape;
+pub mod html;
 pub mod json;
 pub mod md;
 #[cfg(test)]
@@ -33,6 +35,23 @@ mod show {
     #[test]
     #[ignore]
     fn show() {
+        let dir = std::env::var("IBSR_SAMPLE_DIR").unwrap_or("/tmp".into());
+        for r in super::sample::all().into_iter().chain([super::sample::hostile()]) {
+            std::fs::write(
+                format!(
+                    "{dir}/{}.html",
+                    if r.law.violations > 0 {
+                        "HOSTILE"
+                    } else if r.streams.is_empty() {
+                        "EMPTY"
+                    } else {
+                        r.decision.verdict.as_str()
+                    }
+                ),
+                super::html::report(&r),
+            )
+            .unwrap();
+        }
         for r in super::sample::all() {
             println!("{}", super::text::report(&r));
             println!("=========\n{}", super::md::report(&r));

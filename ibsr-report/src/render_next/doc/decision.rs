@@ -118,7 +118,7 @@ pub(super) fn gates(report: &Report, style: Style) -> Section {
     let gates = &report.decision.gates;
     let passed = gates.iter().filter(|gate| gate.is_passed).count();
     let table = Table {
-        caption: "Gates".into(),
+        caption: "Each with its value and its limit".into(),
         columns: vec![
             words("gate"),
             numbers("value"),

@@ -34,12 +34,12 @@ pub(super) fn affected(
     })
 }
 
-/// The days, or the first and how many more.
+/// The day, or the first one and how many more.
 fn days(days: &[String]) -> String {
     match days {
         [] => String::new(),
         [one] => one.clone(),
-        [first, rest @ ..] => format!("{first} and {} more", rest.len()),
+        [first, rest @ ..] => format!("{first} +{}", rest.len()),
     }
 }
 

@@ -14,7 +14,8 @@ use ibsr_replay::model::Report;
 
 use super::units;
 
-pub use decision::{Head, exit_code, head};
+pub use decision::{exit_code, head};
+pub use surface::{Bounded, bounds};
 pub use traffic::busiest;
 
 /// A part of the report with a heading.

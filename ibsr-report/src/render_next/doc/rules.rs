@@ -51,7 +51,7 @@ fn summary(rule: &RuleRow) -> String {
 }
 
 /// A threshold with its unit.
-pub(in super::super) fn threshold(rule: &RuleRow, value: u64) -> String {
+fn threshold(rule: &RuleRow, value: u64) -> String {
     match rule.grid_metric {
         Some(metric) => format!("{value} {}", units::metric(metric)),
         None => value.to_string(),
@@ -117,10 +117,10 @@ fn facts(rule: &RuleRow, style: Style) -> Vec<Fact> {
 }
 
 fn ttl(rule: &RuleRow, style: Style) -> Block {
-    let columns = [numbers("lasts"), numbers("capture"), numbers("acts again")];
+    let columns = [words("lasts"), numbers("capture"), numbers("acts again")];
     style.cut("How long the action should last", &columns, (&rule.ttl, 0), |row: &TtlRow| {
         vec![
-            Cell::Number(units::duration(row.ttl_s.saturating_mul(1000))),
+            Cell::text(units::duration(row.ttl_s.saturating_mul(1000))),
             Cell::ppm(row.capture_ppm),
             Cell::ppm(row.again_ppm),
         ]

@@ -7,7 +7,8 @@ use super::hits::affected;
 use super::{Block, Cell, Chart, Section, Style, Table, fact, numbers, or_nothing, units, words};
 
 /// A bound with its name and, where a gate looks at it, its limit.
-pub(in super::super) struct Bounded {
+#[derive(Debug)]
+pub struct Bounded {
     /// Of what.
     pub name: &'static str,
     /// The bound.
@@ -17,7 +18,8 @@ pub(in super::super) struct Bounded {
 }
 
 /// The bounds of the surface, the gated one first.
-pub(in super::super) fn bounds(report: &Report) -> [Bounded; 4] {
+#[must_use]
+pub fn bounds(report: &Report) -> [Bounded; 4] {
     let (surface, settings) = (&report.surface, &report.settings);
     let of = |name, bound, limit_ppb| Bounded { name, bound, limit_ppb };
     [

@@ -74,11 +74,11 @@ pub(super) fn places(report: &Report, style: Style) -> Section {
     if !ports.is_empty() {
         blocks.push(style.cut(
             "By destination port",
-            &[numbers("port"), numbers("SYN acted on"), numbers("packets acted on")],
+            &[words("port"), numbers("SYN acted on"), numbers("packets acted on")],
             (ports, 0),
             |row: &PortRow| {
                 vec![
-                    Cell::Number(row.port.to_string()),
+                    Cell::text(row.port.to_string()),
                     style.number(row.syn_acted),
                     style.number(row.packets_acted),
                 ]
