@@ -95,6 +95,8 @@ mod tests {
         assert_eq!(level(&rule("scan"), &scan, 100, WINDOW_NS), 6);
         let storm = Counts { rst: 900, packets: 1000, ..Counts::default() };
         assert_eq!(level(&rule("rst_storm"), &storm, 1, WINDOW_NS), 3);
+        let answers = Counts { rst: 500, syn: 500, packets: 1000, ..Counts::default() };
+        assert_eq!(level(&rule("rst_storm"), &answers, 1, WINDOW_NS), 0);
         let churn = Counts { syn: 2000, handshakes: 900, packets: 9000, ..Counts::default() };
         assert_eq!(level(&rule("churn"), &churn, 1, WINDOW_NS), 4);
         assert_eq!(rule("churn").span, Span { k: 3, of: 6 });

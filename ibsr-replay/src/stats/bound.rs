@@ -17,9 +17,6 @@ use super::tail::{MAX_ALPHA_PPB, WHOLE_PPB, is_excluded};
 /// Source: Clopper and Pearson, Biometrika 26, 1934.
 #[must_use]
 pub fn upper_ppb(k: u64, n: u64, alpha_ppb: u64) -> u64 {
-    if k >= n {
-        return WHOLE_PPB;
-    }
     let (mut low, mut high) = (0, WHOLE_PPB);
     while high - low > 1 {
         let middle = u64::midpoint(low, high);
