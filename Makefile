@@ -22,7 +22,7 @@ TEST_PACKAGES := $(DEMO_PACKAGES) bpftool clang-14 clang-format-19 e2fsprogs ipu
 	mmdebstrap python3 python3-pip strace systemd systemd-container
 FLEET_PACKAGES := openjdk-17-jre-headless python3 python3-venv
 # The oracle of the report, and the cluster that folds for a fleet.
-FLEET_PYTHON := duckdb==1.4.4 pyspark==4.1.4
+FLEET_PYTHON := duckdb==2.0.0 pyspark==4.1.4
 FLEET_VENV := $(TARGET)/fleet-venv
 
 help: ## this text

@@ -22,46 +22,39 @@ import sys
 import tempfile
 import time
 from collections import defaultdict
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from pathlib import Path
-from typing import Iterable, Iterator, NamedTuple, Optional
+from typing import NamedTuple
 
 from pyspark import RDD, SparkConf, SparkContext, SparkFiles, StorageLevel
 
 # Partial results that one task merges: three rounds are enough for 512 days of hosts.
 FAN_IN = 8
-# What a unit is given to warm up: the longest memory of a guard, and the windows of a rule.
-WARM_UP = timedelta(hours=2)
-WARM_UP_WINDOWS = 10
+# What a fold needs of the time before its day, in whole hours.
+WARM_UP = timedelta(hours=3)
 # Exit codes of `ibsr-report` from here on say that there is no result.
 NO_RESULT = 2
 # Stands around what a program said, so that it can be found in Spark's own words.
 MARK = "\x1e"
 
-HOUR = re.compile(
-    r"(?P<dir>(?P<scope_dir>.*/host=(?P<host>[^/]+)/scope=(?P<scope>[^/]+))"
-    r"/date=(?P<date>\d{4}-\d\d-\d\d))/hour=(?P<hour>[01]\d|2[0-3])(?:/|$)"
+# What the exporter writes, and what `ibsr-report compact` makes of it.
+LAYOUTS = ("host=*/scope=*/date=*/hour=*", "host=*/date=*")
+SLOT = re.compile(
+    r"(?P<path>(?P<stream>.*/host=(?P<host>[^/]+)(?:/scope=[^/]+)?)"
+    r"/date=(?P<date>\d{4}-\d\d-\d\d)(?:/hour=(?P<hour>[01]\d|2[0-3]))?)(?:/|$)"
 )
-DURATION_UNITS_S = {"s": 1, "m": 60, "h": 3600}
 
 
-class Hour(NamedTuple):
-    """A directory of the Hive layout: the segments of one scope that begin in one hour."""
+class Slot(NamedTuple):
+    """A folder of the layout: the segments of a scope, or a host, of one hour or one day."""
 
     host: str
-    scope_dir: str
+    stream: str
     start: datetime
-
-    @property
-    def day_dir(self) -> str:
-        """The directory of its date."""
-        return f"{self.scope_dir}/date={self.start:%Y-%m-%d}"
-
-    @property
-    def path(self) -> str:
-        """The directory itself."""
-        return f"{self.day_dir}/hour={self.start:%H}"
+    end: datetime
+    path: str
 
 
 class Unit(NamedTuple):
@@ -85,52 +78,49 @@ class ProgramFailed(RuntimeError):
     """`ibsr-report` gave no result; holds its command line and what it said."""
 
 
-def parse_hour(path: str) -> Optional[Hour]:
-    """The hour that a path lies in; `None` when it is not of the layout."""
-    match = HOUR.match(path)
+def parse_slot(path: str) -> Slot | None:
+    """The slot that a path lies in; `None` when it is not of the layout."""
+    match = SLOT.match(path)
     if match is None:
         return None
-    start = datetime.fromisoformat(f"{match['date']}T{match['hour']}:00:00")
-    return Hour(match["host"], match["scope_dir"], start)
+    start = datetime.fromisoformat(f"{match['date']}T{match['hour'] or '00'}:00:00")
+    end = start + timedelta(hours=1 if match["hour"] else 24)
+    return Slot(match["host"], match["stream"], start, end, match["path"])
 
 
-def plan(hours: Iterable[Hour], warm_up: timedelta) -> list[Unit]:
+def plan(slots: Iterable[Slot]) -> list[Unit]:
     """A unit for each host and day, in order.
 
     The day before a host's first is a unit too: its last sweeps may lie in a segment that was
     sealed after midnight.
     """
-    scopes: dict[str, dict[str, list[Hour]]] = defaultdict(lambda: defaultdict(list))
-    for hour in sorted(set(hours)):
-        scopes[hour.host][hour.scope_dir].append(hour)
+    hosts: dict[str, dict[str, list[Slot]]] = defaultdict(lambda: defaultdict(list))
+    for slot in sorted(set(slots)):
+        hosts[slot.host][slot.stream].append(slot)
     units = []
-    for host, by_scope in sorted(scopes.items()):
-        days = {hour.start.date() for hours in by_scope.values() for hour in hours}
+    for host, streams in hosts.items():
+        days = {slot.start.date() for slots in streams.values() for slot in slots}
         days |= {day - timedelta(days=1) for day in days}
         for day in sorted(days):
-            inputs = [path for hours in by_scope.values() for path in places(hours, day, warm_up)]
-            if inputs:
-                units.append(Unit(host, day, tuple(inputs)))
+            inputs = [path for slots in streams.values() for path in places(slots, day)]
+            units.append(Unit(host, day, tuple(inputs)))
     return units
 
 
-def places(hours: list[Hour], day: date, warm_up: timedelta) -> Iterator[str]:
+def places(slots: list[Slot], day: date) -> list[str]:
     """Where one scope's rows of `day` and of its warm-up may lie.
 
-    A segment stands under the hour of its last sweep. Therefore the next hour with segments
-    after the day belongs to it as well, whenever that is: one of them may have begun in it.
+    A segment stands under the hour of its last sweep. Therefore the next slot after the day
+    belongs to it as well, whenever that is: a segment in it may have begun on the day.
     """
-    midnight = datetime(day.year, day.month, day.day)
-    end = midnight + timedelta(days=1)
-    first = (midnight - warm_up).replace(minute=0, second=0)
-    warm = [hour for hour in hours if first <= hour.start < midnight]
-    after = [hour for hour in hours if end <= hour.start]
-    yield from (hour.path for hour in warm)
-    yield from sorted({hour.day_dir for hour in hours if midnight <= hour.start < end})
-    yield from (hour.path for hour in after[:1])
+    start = datetime(day.year, day.month, day.day)
+    end = start + timedelta(days=1)
+    inside = [slot.path for slot in slots if start - WARM_UP < slot.end and slot.start < end]
+    after = [slot.path for slot in slots if end <= slot.start]
+    return inside + after[:1]
 
 
-def within(units: list[Unit], first: Optional[date], last: Optional[date]) -> list[Unit]:
+def within(units: list[Unit], first: date | None, last: date | None) -> list[Unit]:
     """The units of the days from `first` to `last`, both included where given."""
     return [
         unit
@@ -139,20 +129,23 @@ def within(units: list[Unit], first: Optional[date], last: Optional[date]) -> li
     ]
 
 
-def list_hours(spark: SparkContext, root: str) -> list[Hour]:
-    """The hours below `root`, listed by Hadoop: a path here, or any address that it knows."""
-    address = root if "://" in root else f"file://{os.path.abspath(root)}"
-    hadoop = spark._jvm.org.apache.hadoop.fs  # noqa: SLF001: PySpark has no other way to list
-    pattern = hadoop.Path(address.rstrip("/") + "/host=*/scope=*/date=*/hour=*")
-    settings = spark._jsc.hadoopConfiguration()  # noqa: SLF001
-    found = pattern.getFileSystem(settings).globStatus(pattern) or []
-    return hours_of(status.getPath().toString() for status in found)
+def list_slots(spark: SparkContext, root: str) -> list[Slot]:
+    """The slots below `root`, listed by Hadoop: a path here, or any address that it knows."""
+    address = root if "://" in root else f"file://{Path(root).absolute()}"
+    hadoop = spark._jvm.org.apache.hadoop.fs  # Its only way to list.
+    settings = spark._jsc.hadoopConfiguration()
+    paths = []
+    for layout in LAYOUTS:
+        pattern = hadoop.Path(f"{address.rstrip('/')}/{layout}")
+        found = pattern.getFileSystem(settings).globStatus(pattern) or []
+        paths += [status.getPath().toString() for status in found]
+    return slots_of(paths)
 
 
-def hours_of(paths: Iterable[str]) -> list[Hour]:
-    """The hours that `paths` lie in, as the program on an executor will name them."""
-    hours = {parse_hour(as_input(path.strip())) for path in paths}
-    return sorted(hour for hour in hours if hour is not None)
+def slots_of(paths: Iterable[str]) -> list[Slot]:
+    """The slots that `paths` lie in, as the program on an executor will name them."""
+    slots = (parse_slot(as_input(path.strip())) for path in paths)
+    return [slot for slot in slots if slot is not None]
 
 
 def as_input(path: str) -> str:
@@ -167,15 +160,13 @@ class Program:
     """`ibsr-report` on an executor, and the flags that every fold of the job shares."""
 
     name: str
-    rules: Optional[str]
-    window: str
-    threads: int
+    rules: str | None
+    flags: tuple[str, ...]
 
     def fold(self, unit: Unit) -> Folded:
         """Folds one unit to the bytes of its partial result."""
         start = time.monotonic()
-        flags = ["fold", "--day", unit.day.isoformat(), "--window", self.window]
-        flags += ["--threads", str(self.threads)]
+        flags = ["fold", "--day", unit.day.isoformat(), *self.flags]
         if self.rules is not None:
             flags += ["--rules", SparkFiles.get(self.rules)]
         with tempfile.TemporaryDirectory(prefix="ibsr-fold-") as here:
@@ -244,43 +235,24 @@ def report(args: argparse.Namespace, binary: str, partials: Iterable[bytes]) -> 
     """Merges the last partial results into the report, here; the program's exit code."""
     with tempfile.TemporaryDirectory(prefix="ibsr-report-") as here:
         now = ["--now", args.now] if args.now else []
-        inputs = spill(partials, Path(here))
-        done = subprocess.run(
-            [binary, "merge", "--out", args.out, *now, "--", *inputs],
-            stdin=subprocess.DEVNULL,
-            check=False,
-        )
-        return done.returncode
+        flags = ["merge", "--out", args.out, *now, *args.merge_flag]
+        command = [binary, *flags, "--", *spill(partials, Path(here))]
+        return subprocess.run(command, stdin=subprocess.DEVNULL, check=False).returncode
 
 
 def find_units(spark: SparkContext, args: argparse.Namespace) -> list[Unit]:
     """Lists the recording and plans what to fold of it."""
-    hours = [hour for root in args.input for hour in list_hours(spark, root)]
+    slots = [slot for root in args.input for slot in list_slots(spark, root)]
     for listing in args.listing:
-        with open(listing, encoding="utf-8") as lines:
-            hours += hours_of(lines)
-    warm_up = WARM_UP + WARM_UP_WINDOWS * window(args.window)
-    units = within(plan(hours, warm_up), args.first, args.last)
+        with Path(listing).open(encoding="utf-8") as lines:
+            slots += slots_of(lines)
+    units = within(plan(slots), args.first, args.last)
     if not units:
         raise SystemExit(
             "spark_report: no segments were found\n"
-            "hint: an input is the folder, or the prefix, that holds host=*/scope=*/date=*/hour=*"
+            f"hint: an input is the folder, or the prefix, that holds {LAYOUTS[0]}"
         )
     return units
-
-
-def window(text: str) -> timedelta:
-    """A duration such as `10s`, as `ibsr-report` reads it."""
-    match = re.fullmatch(r"(\d+)([smh])", text)
-    if match is None:
-        raise argparse.ArgumentTypeError(f"`{text}` is no duration such as 10s")
-    return timedelta(seconds=int(match[1]) * DURATION_UNITS_S[match[2]])
-
-
-def window_text(text: str) -> str:
-    """Checks a duration and keeps its spelling."""
-    window(text)
-    return text
 
 
 def note(text: str) -> None:
@@ -298,8 +270,8 @@ def parse_args() -> argparse.Namespace:
         action="append",
         default=[],
         metavar="ROOT",
-        help="folder or s3:// prefix that holds host=*/scope=*/date=*/hour=*; every executor "
-        "must be able to read it; may be given again",
+        help="folder or s3:// prefix that holds host=*, as `ibsr-export` or `compact` fill it; "
+        "every executor must be able to read it; may be given again",
     )
     parser.add_argument(
         "--listing",
@@ -315,9 +287,6 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument("--now", metavar="RFC3339", help="time that the report says it was made at")
     parser.add_argument("--rules", metavar="FILE", help="rules to replay; default: the built-in")
     parser.add_argument(
-        "--window", default="10s", type=window_text, help="length of a window (default: 10s)"
-    )
-    parser.add_argument(
         "--from", dest="first", type=date.fromisoformat, metavar="DATE", help="first day to fold"
     )
     parser.add_argument(
@@ -328,6 +297,20 @@ def parse_args() -> argparse.Namespace:
         default="ibsr-report",
         metavar="PROGRAM",
         help="the program, on the driver; it is sent to the executors (default: the one in PATH)",
+    )
+    parser.add_argument(
+        "--fold-flag",
+        action="append",
+        default=[],
+        metavar="FLAG",
+        help="flag for every fold, for example --fold-flag=--allow=192.0.2.0/24",
+    )
+    parser.add_argument(
+        "--merge-flag",
+        action="append",
+        default=[],
+        metavar="FLAG",
+        help="flag for the last merge, for example --merge-flag=--look=2",
     )
     args = parser.parse_args()
     if not args.input and not args.listing:
@@ -343,10 +326,9 @@ def run_job(args: argparse.Namespace, binary: str, spark: SparkContext) -> int:
     if args.rules is not None:
         spark.addFile(args.rules)
     program = Program(
-        name=os.path.basename(binary),
-        rules=args.rules and os.path.basename(args.rules),
-        window=args.window,
-        threads=int(spark.getConf().get("spark.task.cpus", "1")),
+        name=Path(binary).name,
+        rules=args.rules and Path(args.rules).name,
+        flags=("--threads", spark.getConf().get("spark.task.cpus", "1"), *args.fold_flag),
     )
     partials = merge_rounds(program, fold_all(spark, program, units), len(units))
     return report(args, binary, partials.toLocalIterator())
@@ -362,7 +344,7 @@ def main() -> int:
     spark = SparkContext.getOrCreate(SparkConf().setAppName("ibsr-report"))
     try:
         return run_job(args, binary, spark)
-    except Exception as error:  # noqa: BLE001: whatever failed, its own words come first
+    except Exception as error:  # Whatever failed: its own words come first.
         said = str(error).split(MARK)
         if len(said) < 3:
             raise
