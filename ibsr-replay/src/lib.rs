@@ -15,4 +15,3 @@ pub mod model;
 pub mod rules;
 pub mod site;
 pub mod stats;
-pub mod v1;

@@ -6,26 +6,37 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
-use ibsr_cli::{Format, Generate, LogArgs, parse_duration};
+use ibsr_cli::{Format, Generate, LogArgs, parse_duration, parse_size};
+use ibsr_replay::judge::gather;
 use ibsr_s3::S3Args;
+use ipnet::IpNet;
 use jiff::Timestamp;
+use jiff::civil::Date;
 
 use crate::compact::CompactArgs;
-use ibsr_replay::v1::fold::rule::SynRule;
-use ibsr_replay::v1::fold::stream::Settings;
 
 const AFTER_HELP: &str = "\
 Examples:
-  ibsr-report run /var/lib/ibsr/spool
+  ibsr-report run /var/lib/ibsr/spool --out /tmp/report
   ibsr-report sources /var/lib/ibsr/spool --top 20 --by handshakes
 
-Exit codes: 0 done; 1 done, but there was no data, some of it could not be used, or the
-conservation law is broken; 2 error or usage.";
+Exit codes: 0 done, and the verdict is READY or READY_CANARY where there is one; 1 done, with
+another verdict, or some of the input could not be used; 2 error or usage.";
 
 const AFTER_RUN: &str = "\
 Examples:
   ibsr-report run /var/lib/ibsr/spool
-  ibsr-report run /var/lib/ibsr/spool --out /tmp/report --syn-rate 50 --format json";
+  ibsr-report run /var/lib/ibsr/spool --rules my.toml --allow 192.0.2.0/24 --out /tmp/report";
+
+const AFTER_FOLD: &str = "\
+Examples:
+  ibsr-report fold /var/lib/ibsr/spool -o /tmp/host1.partial
+  ibsr-report fold s3://BUCKET/ibsr/host=web1 --day 2026-11-21 -o /tmp/web1-21.partial";
+
+const AFTER_MERGE: &str = "\
+Examples:
+  ibsr-report merge /tmp/host1.partial /tmp/host2.partial --out /tmp/report
+  ibsr-report merge /tmp/host1.partial /tmp/host2.partial -o /tmp/both.partial";
 
 const AFTER_SOURCES: &str = "\
 Examples:
@@ -52,12 +63,23 @@ pub struct Cli {
 /// What to do.
 #[derive(Debug, Subcommand)]
 pub enum Command {
-    /// Print the report, and write it to a directory
+    /// Say what rules would have done, to whom, and how sure that is
     ///
     /// Reads every segment twice: once to check it against its own footer, once to fold its
-    /// rows. Memory is proportional to the number of sources.
+    /// rows. Memory is proportional to the sources of a day, and bounded by --memory.
     #[command(after_help = AFTER_RUN)]
     Run(RunArgs),
+    /// Fold segments into a partial, to be merged with others
+    ///
+    /// A day of a stream is folded whole and by one process; days and hosts may be folded
+    /// anywhere, in any order. Each day needs the segments of the three hours before it too.
+    #[command(after_help = AFTER_FOLD)]
+    Fold(FoldArgs),
+    /// Merge partials into the report, or into one partial
+    ///
+    /// The report is the same, to the byte, as if one process had read all segments.
+    #[command(after_help = AFTER_MERGE)]
+    Merge(MergeArgs),
     /// Print the busiest sources
     #[command(after_help = AFTER_SOURCES)]
     Sources(SourcesArgs),
@@ -66,6 +88,12 @@ pub enum Command {
     /// What is packed is read again by every command here, byte for byte as it was sealed.
     #[command(after_help = AFTER_COMPACT)]
     Compact(CompactArgs),
+    /// Write a recording of a site that does not exist, with the truth about it
+    ///
+    /// For planning and for trying rules on known attacks. Times, sources and attacks are
+    /// drawn from --seed; addresses are of ranges that nobody owns.
+    #[command(after_help = crate::simulate::AFTER_HELP)]
+    Simulate(crate::simulate::SimulateArgs),
     /// For packagers.
     #[command(flatten)]
     Generate(Generate),
@@ -113,34 +141,114 @@ pub struct OutputArgs {
     pub now: Option<Timestamp>,
 }
 
-/// Flags of `run`.
+/// How to fold.
 #[derive(Debug, Clone, Args)]
-pub struct RunArgs {
-    /// What to read.
-    #[command(flatten)]
-    pub input: InputArgs,
-    /// How to show it.
-    #[command(flatten)]
-    pub output: OutputArgs,
+pub struct RuleArgs {
+    /// Rules to replay, in TOML
+    ///
+    /// Default: the built-in family. docs/rules.md describes the language.
+    #[arg(long, value_name = "FILE")]
+    pub rules: Option<PathBuf>,
 
-    /// Directory for report.txt and report.json, made if it is missing
-    #[arg(long, value_name = "DIR")]
-    pub out: Option<PathBuf>,
+    /// Sources that are legitimate by definition; may be repeated
+    ///
+    /// Added to the `allow` list of the rules. A rule that would act on one is never ready.
+    #[arg(long, value_name = "PREFIX")]
+    pub allow: Vec<IpNet>,
 
-    /// Length of a window, from 1s to 1h
+    /// Length of a window, from 1s to 5m
     ///
     /// Rates are compared over whole windows of the boot clock. A sweep that does not end on
     /// a window's edge is spread over the windows that it covers.
     #[arg(long, value_name = "DURATION", default_value = "10s", value_parser = parse_window)]
     pub window: Duration,
 
-    /// SYN per second and source at which the replayed rule counts a window
-    #[arg(long, value_name = "N", default_value_t = 100, value_parser = clap::value_parser!(u64).range(1..))]
-    pub syn_rate: u64,
+    /// Memory for sources, all threads together
+    ///
+    /// A day with more sources than fit is read several times, a share of them at a time.
+    #[arg(long, value_name = "SIZE", default_value = "1GiB", value_parser = parse_memory)]
+    pub memory: u64,
+}
 
-    /// Windows in a row that must count before the rule acts
-    #[arg(long, value_name = "K", default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..))]
-    pub windows: u32,
+/// How to judge.
+#[derive(Debug, Clone, Args)]
+pub struct JudgeArgs {
+    /// Directory for report.html, .md, .json, .txt, rules.toml and evidence.csv
+    #[arg(long, value_name = "DIR")]
+    pub out: Option<PathBuf>,
+
+    /// Which look at the same stream of evidence it is, from 1
+    ///
+    /// Each look spends a part of the error that all looks together may make: who looks until
+    /// the answer pleases will see it by chance.
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=10_000))]
+    pub look: u32,
+
+    /// Largest share of legitimate source clusters that may be affected
+    #[arg(long, value_name = "PERCENT", default_value = "0.1%", value_parser = parse_percent)]
+    pub limit: u64,
+
+    /// Largest share of completed connections that may be affected
+    #[arg(long, value_name = "PERCENT", default_value = "0.01%", value_parser = parse_percent)]
+    pub connection_limit: u64,
+}
+
+/// Flags of `run`.
+#[derive(Debug, Clone, Args)]
+pub struct RunArgs {
+    /// What to read.
+    #[command(flatten)]
+    pub input: InputArgs,
+    /// How to fold it.
+    #[command(flatten)]
+    pub rules: RuleArgs,
+    /// How to judge it.
+    #[command(flatten)]
+    pub judge: JudgeArgs,
+    /// How to show it.
+    #[command(flatten)]
+    pub output: OutputArgs,
+}
+
+/// Flags of `fold`.
+#[derive(Debug, Clone, Args)]
+pub struct FoldArgs {
+    /// What to read.
+    #[command(flatten)]
+    pub input: InputArgs,
+    /// How to fold it.
+    #[command(flatten)]
+    pub rules: RuleArgs,
+
+    /// Only this day, UTC; may be repeated
+    ///
+    /// Earlier segments are read as far as the day needs them.
+    #[arg(long, value_name = "YYYY-MM-DD")]
+    pub day: Vec<Date>,
+
+    /// File for the partial
+    #[arg(short, long, value_name = "PARTIAL")]
+    pub output: PathBuf,
+}
+
+/// Flags of `merge`.
+#[derive(Debug, Clone, Args)]
+#[group(required = true, multiple = true, args = ["output_partial", "out"])]
+pub struct MergeArgs {
+    /// What `fold` and `merge` wrote
+    #[arg(value_name = "PARTIAL", required = true)]
+    pub partials: Vec<PathBuf>,
+
+    /// File for one partial instead of the report
+    #[arg(short = 'o', long = "output", value_name = "PARTIAL", conflicts_with = "out")]
+    pub output_partial: Option<PathBuf>,
+
+    /// How to judge.
+    #[command(flatten)]
+    pub judge: JudgeArgs,
+    /// How to show it.
+    #[command(flatten)]
+    pub output: OutputArgs,
 }
 
 /// Flags of `sources`.
@@ -171,7 +279,7 @@ pub enum By {
     Handshakes,
 }
 
-impl From<By> for ibsr_replay::v1::assemble::By {
+impl From<By> for gather::By {
     fn from(by: By) -> Self {
         match by {
             By::Syn => Self::Syn,
@@ -182,42 +290,48 @@ impl From<By> for ibsr_replay::v1::assemble::By {
     }
 }
 
-/// Time that the replayed rule acts on a source.
-const TTL: Duration = Duration::from_secs(300);
-
-impl RunArgs {
-    /// What the fold needs to know of these flags.
-    #[must_use]
-    pub fn settings(&self) -> Settings {
-        settings(self.window, self.syn_rate, self.windows)
-    }
-}
-
-impl SourcesArgs {
-    /// The rule is replayed with its defaults; only peaks are shown.
-    #[must_use]
-    pub fn settings() -> Settings {
-        settings(Duration::from_secs(10), 100, 3)
-    }
-}
-
-fn settings(window: Duration, syn_ps: u64, windows: u32) -> Settings {
-    let ns = |time: Duration| u64::try_from(time.as_nanos()).expect("at most an hour");
-    let window_ns = ns(window);
-    let ttl_windows = ns(TTL).div_ceil(window_ns);
-    Settings { window_ns, rule: SynRule { syn_ps, windows, ttl_windows } }
-}
+/// Longest window: the hours before a day in which a fold begins hold several of them.
+const MAX_WINDOW: Duration = Duration::from_secs(300);
+/// Least memory that makes sense.
+const MIN_MEMORY_BYTES: u64 = 1 << 20;
 
 fn parse_window(text: &str) -> Result<Duration, String> {
     let window = parse_duration(text).map_err(|error| error.to_string())?;
-    let is_usable = (Duration::from_secs(1)..=Duration::from_secs(3600)).contains(&window);
-    is_usable.then_some(window).ok_or_else(|| format!("`{text}` is not between 1s and 1h"))
+    let is_usable = (Duration::from_secs(1)..=MAX_WINDOW).contains(&window);
+    is_usable.then_some(window).ok_or_else(|| format!("`{text}` is not between 1s and 5m"))
+}
+
+fn parse_memory(text: &str) -> Result<u64, String> {
+    let bytes = parse_size(text).map_err(|error| error.to_string())?;
+    let is_usable = bytes >= MIN_MEMORY_BYTES;
+    is_usable.then_some(bytes).ok_or_else(|| format!("`{text}` is less than 1MiB"))
+}
+
+/// A percentage with up to seven decimals, as parts per thousand million.
+fn parse_percent(text: &str) -> Result<u64, String> {
+    let wrong = || format!("`{text}` is no percentage between 0% and 100%, for example `0.1%`");
+    let number = text.strip_suffix('%').ok_or_else(wrong)?;
+    let (whole, part) = number.split_once('.').unwrap_or((number, ""));
+    let is_digits = |text: &str| text.bytes().all(|byte| byte.is_ascii_digit());
+    if whole.is_empty()
+        || whole.len() > 3
+        || part.len() > 7
+        || !is_digits(whole)
+        || !is_digits(part)
+    {
+        return Err(wrong());
+    }
+    let ppb: u64 = format!("{whole}{part:0<7}").parse().map_err(|_| wrong())?;
+    let is_usable = (1..=1_000_000_000).contains(&ppb);
+    is_usable.then_some(ppb).ok_or_else(wrong)
 }
 
 #[cfg(test)]
 mod tests {
-    use super::*;
     use clap::CommandFactory as _;
+    use ibsr_replay::judge::report::{CONNECTION_LIMIT_PPB, LIMIT_PPB};
+
+    use super::*;
 
     #[test]
     fn the_command_line_is_consistent() {
@@ -227,12 +341,17 @@ mod tests {
     #[test]
     fn a_window_has_bounds() {
         assert!(parse_window("999ms").is_err());
-        assert!(parse_window("2h").is_err());
-        assert_eq!(parse_window("1h"), Ok(Duration::from_secs(3600)));
+        assert!(parse_window("6m").is_err());
+        assert_eq!(parse_window("5m"), Ok(MAX_WINDOW));
     }
 
     #[test]
-    fn the_action_lasts_whole_windows() {
-        assert_eq!(settings(Duration::from_secs(7), 1, 1).rule.ttl_windows, 43);
+    fn a_limit_is_a_percentage() {
+        assert_eq!(parse_percent("0.1%"), Ok(LIMIT_PPB));
+        assert_eq!(parse_percent("0.01%"), Ok(CONNECTION_LIMIT_PPB));
+        assert_eq!(parse_percent("100%"), Ok(1_000_000_000));
+        for wrong in ["0%", "101%", "0.1", "-1%", "%", "1e-3%", "0.00000001%", "1.%x"] {
+            assert!(parse_percent(wrong).is_err(), "{wrong}");
+        }
     }
 }

@@ -2,21 +2,25 @@
 //! `ibsr-report`: reads segments and says what was seen, who sent it, and what a rule would
 //! have done. Reads files and objects, prints; touches no pin, no interface, no spool.
 //!
-//! `ingest` makes ordered segments of inputs, `replay` folds their rows, `model` is the
-//! result as one value, `render` shows it.
+//! `ingest` makes ordered segments of inputs, `fold` reads them once and leaves a `partial`
+//! behind, the library `ibsr-replay` judges it, `render` shows the result.
 
 #![forbid(unsafe_code)]
 
 mod cli;
 mod clock;
 mod compact;
+mod fold;
 mod ingest;
+mod outputs;
 mod parallel;
+mod partial;
 mod progress;
-mod render;
-#[allow(dead_code)]
 mod render_next;
+
+use render_next as render;
 mod run;
+mod simulate;
 
 use std::process::ExitCode;
 

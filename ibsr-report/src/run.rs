@@ -1,158 +1,200 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! The edge: finds and reads files, folds them, writes what was asked for.
+//! The edge: reads what was asked for, folds, judges, writes what was asked for.
 
+use std::collections::BTreeSet;
 use std::fs;
-use std::num::NonZeroUsize;
+use std::path::Path;
 
 use anyhow::Context as _;
 use clap::CommandFactory as _;
 use ibsr_cli::{Answer, Format};
-use ibsr_proto::snapshot::Row;
-use tracing::warn;
+use ibsr_replay::fold::compiled::Compiled;
+use ibsr_replay::judge::gather::{self, Gatherer};
+use ibsr_replay::judge::report::{self, CONNECTION_LIMIT_PPB, LIMIT_PPB, Wanted};
+use ibsr_replay::judge::streams::check_hosts;
+use ibsr_replay::model::Report;
+use ibsr_replay::rules::ast::RuleSet;
+use ibsr_replay::rules::{self, family};
+use jiff::civil::Date;
 
-use crate::cli::{By, Cli, Command, InputArgs, OutputArgs, RunArgs, SourcesArgs};
-use crate::ingest::discover::Found;
-use crate::ingest::lines::{Line, Lines, MAX_LINE_BYTES};
-use crate::ingest::plan::{Plan, Stream, plan};
-use crate::ingest::remote::gather;
-use crate::ingest::scan::{ScanError, Segment, scan};
-use crate::progress::Progress;
+use crate::cli::{
+    Cli, Command, FoldArgs, JudgeArgs, MergeArgs, OutputArgs, RuleArgs, RunArgs, SourcesArgs,
+};
 use crate::compact::compact;
-use crate::{clock, parallel, render};
-use ibsr_replay::v1::fold::merge::{MAX_EXAMPLES, Partial};
-use ibsr_replay::v1::fold::stream::{Settings, StreamFold};
-use ibsr_replay::v1::assemble::{Wanted, assemble};
-use ibsr_replay::v1::model::{Input, Refused, Report};
+use crate::fold::{Folding, fold};
+use crate::partial::{Partial, codec, runs};
+use crate::{clock, outputs, render};
+
+/// Memory of `sources`, which has no flag for it.
+const SOURCES_MEMORY_BYTES: u64 = 1 << 30;
+const DEFAULT_WINDOW_NS: u64 = 10_000_000_000;
 
 /// Runs the command.
 pub fn run(cli: Cli) -> anyhow::Result<Answer> {
     cli.log.init();
     let is_quiet = cli.log.quiet;
     match cli.command {
-        Command::Run(args) => report(&args, is_quiet),
-        Command::Sources(args) => sources(&args, is_quiet),
+        Command::Run(args) => run_report(&args, is_quiet),
+        Command::Fold(args) => run_fold(&args, is_quiet),
+        Command::Merge(args) => run_merge(args),
+        Command::Sources(args) => run_sources(&args, is_quiet),
         Command::Compact(args) => compact(&args),
+        Command::Simulate(args) => crate::simulate::simulate(&args),
         Command::Generate(generate) => generate.run(Cli::command()),
     }
 }
 
-fn report(args: &RunArgs, is_quiet: bool) -> anyhow::Result<Answer> {
-    let wanted = wanted(args.settings(), &args.output, By::Syn);
-    let report = read(&args.input, &wanted, is_quiet)?;
-    if let Some(dir) = &args.out {
-        let write = |name: &str, format| {
-            let path = dir.join(name);
-            fs::write(&path, render::report(&report, format))
-                .with_context(|| format!("failed to write `{}`", path.display()))
-        };
-        fs::create_dir_all(dir).with_context(|| format!("failed to make `{}`", dir.display()))?;
-        write("report.txt", Format::Text)?;
-        write("report.json", Format::Json)?;
+fn run_report(args: &RunArgs, is_quiet: bool) -> anyhow::Result<Answer> {
+    let folding = folding(&args.rules, &[], is_quiet)?;
+    let partial = fold(&args.input, &folding)?;
+    let report = judge(partial, &folding.rules, &wanted(&args.judge, &args.output))?;
+    show(&report, &args.judge, &args.output)
+}
+
+fn run_fold(args: &FoldArgs, is_quiet: bool) -> anyhow::Result<Answer> {
+    let partial = fold(&args.input, &folding(&args.rules, &args.day, is_quiet)?)?;
+    let is_whole = partial.facts.refused.is_empty();
+    codec::write(partial, &args.output)?;
+    Ok(if is_whole { Answer::Yes } else { Answer::No })
+}
+
+fn run_merge(args: MergeArgs) -> anyhow::Result<Answer> {
+    let mut partials = args.partials.iter();
+    let first = partials.next().context("no partial was named")?;
+    let mut all = codec::open(first)?;
+    for path in partials {
+        let Partial { facts, runs } = codec::open(path)?;
+        all.facts.join(facts).with_context(|| format!("failed to merge `{}`", path.display()))?;
+        all.runs.extend(runs);
     }
-    render::print(&render::report(&report, args.output.format))
-        .context("failed to write the report")?;
-    Ok(answer(&report))
+    if let Some(path) = &args.output_partial {
+        codec::write(all, path)?;
+        return Ok(Answer::Yes);
+    }
+    let rules =
+        rules::parse(&all.facts.terms.rules).context("failed to read the rules of the partials")?;
+    let rules = Compiled::new(rules, all.facts.terms.window_ns);
+    let report = judge(all, &rules, &wanted(&args.judge, &args.output))?;
+    show(&report, &args.judge, &args.output)
 }
 
-fn sources(args: &SourcesArgs, is_quiet: bool) -> anyhow::Result<Answer> {
-    let wanted = wanted(SourcesArgs::settings(), &args.output, args.by);
-    let report = read(&args.input, &wanted, is_quiet)?;
-    render::print(&render::sources(&report, args.output.format))
-        .context("failed to write the sources")?;
-    Ok(answer(&report))
+fn run_sources(args: &SourcesArgs, is_quiet: bool) -> anyhow::Result<Answer> {
+    let folding = Folding {
+        rules: Compiled::new(family::family(), DEFAULT_WINDOW_NS),
+        days: BTreeSet::new(),
+        memory_bytes: SOURCES_MEMORY_BYTES,
+        is_history_counted: true,
+        is_quiet,
+    };
+    let partial = fold(&args.input, &folding)?;
+    let wanted = Wanted {
+        by: args.by.into(),
+        look: 1,
+        limit_ppb: LIMIT_PPB,
+        connection_limit_ppb: CONNECTION_LIMIT_PPB,
+        ..base(&args.output)
+    };
+    let report = judge(partial, &folding.rules, &wanted)?;
+    let text = match args.output.format {
+        Format::Text => render::text::sources(&report),
+        Format::Json => render::json::sources(&report),
+    };
+    render::print(&text).context("failed to write the sources")?;
+    Ok(if report.is_whole { Answer::Yes } else { Answer::No })
 }
 
-fn wanted(settings: Settings, output: &OutputArgs, by: By) -> Wanted {
-    Wanted { settings, top: output.top, by: by.into(), now: output.now.unwrap_or_else(clock::now) }
+fn folding(args: &RuleArgs, days: &[Date], is_quiet: bool) -> anyhow::Result<Folding> {
+    let window_ns = u64::try_from(args.window.as_nanos()).context("the window is too long")?;
+    Ok(Folding {
+        rules: Compiled::new(rule_set(args)?, window_ns),
+        days: days.iter().map(|day| days_since_1970(*day)).collect::<anyhow::Result<_>>()?,
+        memory_bytes: args.memory,
+        is_history_counted: false,
+        is_quiet,
+    })
+}
+
+fn rule_set(args: &RuleArgs) -> anyhow::Result<RuleSet> {
+    let mut set = match &args.rules {
+        None => family::family(),
+        Some(path) => {
+            let text = fs::read_to_string(path)
+                .with_context(|| format!("failed to read `{}`", path.display()))?;
+            rules::parse(&text)
+                .with_context(|| format!("failed to use the rules `{}`", path.display()))?
+        }
+    };
+    set.allow.extend(args.allow.iter().map(ipnet::IpNet::trunc));
+    set.allow.sort_unstable();
+    set.allow.dedup();
+    Ok(set)
+}
+
+fn days_since_1970(day: Date) -> anyhow::Result<u32> {
+    let span = Date::constant(1970, 1, 1).until(day)?;
+    u32::try_from(span.get_days()).with_context(|| format!("{day} is before 1970"))
+}
+
+fn base(output: &OutputArgs) -> Wanted {
+    Wanted {
+        tool: concat!("ibsr-report ", env!("CARGO_PKG_VERSION")).to_owned(),
+        now: output.now.unwrap_or_else(clock::now),
+        top: output.top,
+        by: gather::By::Syn,
+        look: 1,
+        limit_ppb: LIMIT_PPB,
+        connection_limit_ppb: CONNECTION_LIMIT_PPB,
+    }
+}
+
+fn wanted(judge: &JudgeArgs, output: &OutputArgs) -> Wanted {
+    Wanted {
+        look: judge.look,
+        limit_ppb: judge.limit,
+        connection_limit_ppb: judge.connection_limit,
+        ..base(output)
+    }
+}
+
+/// Makes the report of everything that was folded.
+///
+/// # Errors
+/// When two hosts have one name, or sources cannot be read.
+pub fn judge(partial: Partial, rules: &Compiled, wanted: &Wanted) -> anyhow::Result<Report> {
+    let Partial { facts, runs } = partial;
+    check_hosts(&facts.units)?;
+    let days: BTreeSet<u32> = facts.units.keys().map(|id| id.day).collect();
+    let days = days.into_iter().collect();
+    let mut gatherer = Gatherer::new(rules, days, wanted.by, wanted.top);
+    runs::merge(runs, |addr, source| {
+        gatherer.add(addr, source);
+        Ok(())
+    })?;
+    Ok(report::report(rules, wanted, facts.input(), &facts.units, &gatherer.finish()))
+}
+
+fn show(report: &Report, judge: &JudgeArgs, output: &OutputArgs) -> anyhow::Result<Answer> {
+    if let Some(dir) = &judge.out {
+        write(report, dir)?;
+    }
+    let text = match output.format {
+        Format::Text => render::text::report(report),
+        Format::Json => render::json::report(report),
+    };
+    render::print(&text).context("failed to write the report")?;
+    Ok(answer(report))
+}
+
+/// Writes every file of the report into `dir`.
+fn write(report: &Report, dir: &Path) -> anyhow::Result<()> {
+    fs::create_dir_all(dir).with_context(|| format!("failed to make `{}`", dir.display()))?;
+    for (name, text) in outputs::files(report) {
+        let path = dir.join(name);
+        fs::write(&path, text).with_context(|| format!("failed to write `{}`", path.display()))?;
+    }
+    Ok(())
 }
 
 const fn answer(report: &Report) -> Answer {
-    if report.is_whole { Answer::Yes } else { Answer::No }
-}
-
-fn read(args: &InputArgs, wanted: &Wanted, is_quiet: bool) -> anyhow::Result<Report> {
-    let threads = args
-        .threads
-        .or_else(|| std::thread::available_parallelism().ok())
-        .map_or(1, NonZeroUsize::get);
-    let gathered = gather(&args.inputs, &args.s3)?;
-    let (segments, mut input) = verify(&gathered.files, threads);
-    let Plan { streams, copies } = plan(segments)?;
-    let used = || streams.iter().flat_map(|stream| &stream.segments);
-    input.segments_copied = copies;
-    input.segments_used = used().count() as u64;
-    input.bytes = used().map(|segment| segment.contents.bytes).sum();
-    let progress =
-        Progress::new(used().map(|segment| segment.contents.footer.lines).sum(), is_quiet);
-    let mut all = Partial::default();
-    for folded in parallel::map(&streams, threads, |s| fold(s, wanted.settings, &progress)) {
-        all.append(folded?);
-    }
-    progress.end();
-    Ok(assemble(input, all, wanted))
-}
-
-/// First pass: which files are whole.
-pub fn verify(files: &[Found], threads: usize) -> (Vec<Segment>, Input) {
-    let scanned = parallel::map(files, threads, |file| {
-        file.place.open().map_err(ScanError::from).and_then(scan)
-    });
-    let mut input = Input { segments_found: files.len() as u64, ..Input::default() };
-    let mut segments = Vec::new();
-    for (Found { origin, place, name }, scanned) in files.iter().cloned().zip(scanned) {
-        match scanned {
-            Ok(contents) => segments.push(Segment { place, name, contents }),
-            Err(error) => {
-                if input.segments_refused < MAX_EXAMPLES as u64 {
-                    warn!(path = origin, reason = %error, "segment not used");
-                }
-                input.segments_refused += 1;
-                input.refused.push(Refused { segment: name, reason: error.to_string() });
-            }
-        }
-    }
-    input.refused.sort();
-    input.refused.truncate(MAX_EXAMPLES);
-    (segments, input)
-}
-
-/// Second pass: the rows of one stream.
-fn fold(stream: &Stream, settings: Settings, progress: &Progress) -> anyhow::Result<Partial> {
-    let mut fold = StreamFold::new(stream.id.clone(), settings);
-    for segment in &stream.segments {
-        fold_segment(&mut fold, segment, progress)
-            .with_context(|| format!("failed to read `{}` again", segment.name))?;
-    }
-    Ok(fold.finish())
-}
-
-fn fold_segment(
-    fold: &mut StreamFold,
-    segment: &Segment,
-    progress: &Progress,
-) -> anyhow::Result<()> {
-    fold.begin(&segment.name, &segment.contents.header);
-    let mut lines = Lines::new(segment.place.open()?);
-    while let Some(line) = lines.next()? {
-        match line {
-            Line::Whole(text) => {
-                let row = Row::from_line(text);
-                let number = lines.number();
-                progress.line(number);
-                match row {
-                    Ok(Row::Header(_)) if number == 1 => {}
-                    Ok(row) => fold.add(number, row),
-                    Err(error) => fold.reject(number, error.to_string()),
-                }
-            }
-            Line::Part { is_first: true, .. } => {
-                let number = lines.number();
-                fold.reject(number, format!("longer than {MAX_LINE_BYTES} bytes"));
-            }
-            Line::Part { .. } => {}
-        }
-    }
-    progress.file(lines.number());
-    fold.end();
-    Ok(())
+    if report.is_whole && report.decision.verdict.is_ready() { Answer::Yes } else { Answer::No }
 }

@@ -60,6 +60,8 @@ pub struct UnitFold<'a> {
     rules: &'a Compiled,
     id: UnitId,
     partition: Partition,
+    horizon: Horizon,
+    is_history_counted: bool,
     facts: UnitFacts,
     segment: String,
     header: Pace,
@@ -77,6 +79,36 @@ pub struct UnitFold<'a> {
     known_since_ns: u64,
 }
 
+/// A day with the time before it in which its automata begin, on the wall clock.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Horizon {
+    warm_ms: u64,
+    start_ms: u64,
+    end_ms: u64,
+}
+
+impl Horizon {
+    /// Of day `day` since 1970, and `warm_ms` before it.
+    #[must_use]
+    pub fn of(day: u32, warm_ms: u64) -> Self {
+        let start_ms = u64::from(day).saturating_mul(DAY_MS);
+        let (warm_ms, end_ms) = (start_ms.saturating_sub(warm_ms), start_ms.saturating_add(DAY_MS));
+        Self { warm_ms, start_ms, end_ms }
+    }
+
+    /// Whether a sweep at this time is read.
+    #[must_use]
+    pub const fn holds(&self, at_unix_ms: u64) -> bool {
+        self.warm_ms <= at_unix_ms && at_unix_ms < self.end_ms
+    }
+
+    /// Whether a sweep at this time is of the day itself.
+    #[must_use]
+    pub const fn is_inside(&self, at_unix_ms: u64) -> bool {
+        self.start_ms <= at_unix_ms && at_unix_ms < self.end_ms
+    }
+}
+
 /// Where a sweep stands in the day.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Phase {
@@ -89,10 +121,13 @@ impl<'a> UnitFold<'a> {
     /// Before the first segment.
     #[must_use]
     pub fn new(id: UnitId, rules: &'a Compiled, partition: Partition) -> Self {
+        let horizon = Horizon::of(id.day, rules.warm_ns() / NS_PER_MS);
         Self {
             rules,
             id,
             partition,
+            horizon,
+            is_history_counted: false,
             facts: UnitFacts::default(),
             segment: String::new(),
             header: Pace::default(),
@@ -109,6 +144,14 @@ impl<'a> UnitFold<'a> {
             baseline: 0,
             known_since_ns: 0,
         }
+    }
+
+    /// Counts what entries held before the first sweep as sent at that time. Only for the
+    /// first day of a stream, and for who asks about entries and not about days.
+    #[must_use]
+    pub const fn with_history(mut self) -> Self {
+        self.is_history_counted = true;
+        self
     }
 
     /// Begins a segment.
@@ -162,11 +205,9 @@ impl<'a> UnitFold<'a> {
     }
 
     fn phase(&self, sweep: &Sweep) -> Phase {
-        let start_ms = u64::from(self.id.day).saturating_mul(DAY_MS);
-        let warm_ms = start_ms.saturating_sub(self.rules.warm_ns() / NS_PER_MS);
         match sweep.at_unix_ms {
-            at if at < warm_ms || at >= start_ms.saturating_add(DAY_MS) => Phase::Outside,
-            at if at < start_ms => Phase::Before,
+            at if !self.horizon.holds(at) => Phase::Outside,
+            at if at < self.horizon.start_ms => Phase::Before,
             _ => Phase::Inside,
         }
     }
@@ -239,8 +280,7 @@ impl<'a> UnitFold<'a> {
     /// before it.
     fn counts_from_zero(&self, sweep: &Sweep) -> bool {
         let attached_unix_ms = WallClock::of(sweep).unix_ms(self.header.attached_boot_ns);
-        let start_ms = u64::from(self.id.day).saturating_mul(DAY_MS);
-        attached_unix_ms >= start_ms.saturating_sub(self.rules.warm_ns() / NS_PER_MS)
+        self.is_history_counted || attached_unix_ms >= self.horizon.warm_ms
     }
 
     /// A gap row inside an interval means that part of it was not observed.

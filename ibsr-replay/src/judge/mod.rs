@@ -17,3 +17,5 @@ mod gates;
 mod price;
 mod search;
 mod words;
+
+pub use words::date;

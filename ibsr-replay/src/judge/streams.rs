@@ -275,3 +275,75 @@ fn between(first: &StreamUnits<'_>, second: &StreamUnits<'_>) -> Option<GapFact>
     let gap = GapFact { over: None, span_unix_ms: (from, to), why, segment: None };
     (from < to && !is_stated).then_some(gap)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn boot(host: &str, boot_id: &str, from_ms: u64, to_ms: u64) -> (UnitId, UnitFacts) {
+        let stream = StreamId {
+            host: host.into(),
+            scope: "xdp-eth0".into(),
+            boot_id: boot_id.into(),
+            epoch: "e".into(),
+        };
+        let facts = UnitFacts { span_unix_ms: Some((from_ms, to_ms)), ..UnitFacts::default() };
+        (UnitId { stream, day: 0 }, facts)
+    }
+
+    fn check(boots: &[(UnitId, UnitFacts)]) -> Result<(), TwoHosts> {
+        check_hosts(&boots.iter().cloned().collect())
+    }
+
+    #[test]
+    fn a_share_of_nothing_is_absent_and_a_share_of_anything_fits() {
+        assert_eq!(ppm(0, 0), None);
+        assert_eq!(ppm(1, 3), Some(333_333));
+        assert_eq!(ppm(u64::MAX, 1), Some(u64::MAX));
+    }
+
+    /// P2: two hosts with one name must not be added up as if they were one.
+    #[test]
+    fn two_boots_of_one_host_at_the_same_time_are_refused() {
+        let error = check(&[boot("h1", "b2", 100_000, 300_000), boot("h1", "b1", 1_000, 200_000)]);
+        let text = error.expect_err("refused").to_string();
+        assert!(text.contains("`h1`") && text.contains("b1") && text.contains("b2"), "{text}");
+        assert!(text.contains("hint:"), "{text}");
+    }
+
+    #[test]
+    fn a_long_boot_that_spans_two_others_is_refused_with_the_later_one_too() {
+        let long = boot("h1", "b1", 1_000, 1_000_000);
+        let short = boot("h1", "b2", 2_000, 3_000);
+        let late = boot("h1", "b3", 500_000, 700_000);
+        assert!(check(&[long.clone(), short.clone()]).is_ok(), "within the slack");
+        assert!(check(&[long, short, late]).is_err());
+    }
+
+    #[test]
+    fn a_reboot_and_other_hosts_are_no_conflict() {
+        let all = [
+            boot("h1", "b1", 1_000, 200_000),
+            boot("h2", "b2", 1_000, 200_000),
+            boot("h1", "b3", 190_000, 400_000),
+        ];
+        assert!(check(&all).is_ok());
+        let units: Units = all.into_iter().collect();
+        let streams = streams(&units);
+        let boots: Vec<_> = streams.iter().map(|stream| stream.id.boot_id.as_str()).collect();
+        assert_eq!(boots, ["b1", "b3", "b2"], "by host, then by time");
+    }
+
+    /// A day that did not see the one before it must not hide the night between them.
+    #[test]
+    fn a_cold_day_has_a_gap_before_it() {
+        let first = boot("h1", "b1", 1_000, 2_000);
+        let mut second = boot("h1", "b1", 90_000_000, 91_000_000);
+        second.0.day = 1;
+        second.1.is_cold = true;
+        let units: Units = [first, second].into_iter().collect();
+        let gaps = gaps(&streams(&units));
+        let spans: Vec<_> = gaps.iter().map(|gap| (gap.from_unix_ms, gap.to_unix_ms)).collect();
+        assert_eq!(spans, [(2_000, 90_000_000)]);
+    }
+}

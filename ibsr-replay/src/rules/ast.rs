@@ -7,8 +7,7 @@
 
 use ipnet::IpNet;
 
-/// Rules in a set at most: their levels are packed into one 32-bit
-/// vector, four bits each.
+/// Rules in a set at most: their levels are packed into one 32-bit vector, four bits each.
 pub const MAX_RULES: usize = 8;
 /// Thresholds in a grid at most: a level must fit into four bits, and 0 means none.
 pub const MAX_GRID: usize = 15;

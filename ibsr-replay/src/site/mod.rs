@@ -24,7 +24,7 @@ pub use class::Class;
 pub use flow::{Packet, flag};
 pub use preset::Preset;
 pub use random::Random;
-pub use spec::{Attack, AttackKind, Crowd, DAY_MS, Daily, SiteSpec, SpecError, Stampede, Steady};
+pub use spec::{Attack, AttackKind, Crowd, DAY_MS, Mix, SiteSpec, SpecError, Stampede, Steady};
 pub use sweeps::{Sweeps, Swept};
 pub use wire::Wire;
 

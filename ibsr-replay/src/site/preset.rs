@@ -2,7 +2,7 @@
 //! Ready-made sites.
 
 use super::random::Random;
-use super::spec::{Attack, AttackKind, Crowd, Daily, SiteSpec, Stampede, Steady};
+use super::spec::{Attack, AttackKind, Crowd, Mix, SiteSpec, Stampede, Steady};
 
 /// 2026-01-05T00:00:00Z, a Monday.
 const START_UNIX_MS: u64 = 1_767_571_200_000;
@@ -45,7 +45,8 @@ fn quiet(seed: u64, days: u64, clients_a_day: u64) -> SiteSpec {
         full_every: 360,
         attach_every_days: 0,
         ports: vec![443, 80, 22, 8443],
-        daily: shares(clients_a_day, 0),
+        clients_a_day,
+        mix: mix(0),
         clients_per_network: 1,
         returning_ppm: 200_000,
         v6_ppm: 150_000,
@@ -62,17 +63,17 @@ fn quiet(seed: u64, days: u64, clients_a_day: u64) -> SiteSpec {
     }
 }
 
-/// The usual mix of clients; so many in a million of them stampede.
-const fn shares(clients: u64, stampede_ppm: u64) -> Daily {
-    let stampede = clients * stampede_ppm / PPM;
-    let keep_alive = clients * 15 / 100;
-    let bulk = clients * 4 / 100;
-    let slow_lossy = clients * 12 / 100;
-    let broken = clients * 5 / 100;
-    let crawler = clients / 200;
-    let others = stampede + keep_alive + bulk + slow_lossy + broken + crawler;
-    let short_http = clients.saturating_sub(others);
-    Daily { short_http, keep_alive, bulk, slow_lossy, broken, stampede, crawler }
+/// The usual clients; so many in a million stampede instead.
+const fn mix(stampede_ppm: u64) -> Mix {
+    Mix {
+        short_http: 635_000 - stampede_ppm,
+        keep_alive: 150_000,
+        bulk: 40_000,
+        slow_lossy: 120_000,
+        broken: 50_000,
+        stampede: stampede_ppm,
+        crawler: 5_000,
+    }
 }
 
 const fn attack(kind: AttackKind, day: u64, hour: u64, rate_ps: u64, sources: u64) -> Attack {
@@ -131,7 +132,7 @@ fn random(seed: u64, most_days: u64, most_clients: u64) -> SiteSpec {
     let mut spec = SiteSpec {
         attach_every_days: 1,
         full_every: quiet.sweeps_a_day(),
-        daily: shares(clients, stampede_ppm),
+        mix: mix(stampede_ppm),
         returning_ppm: random.between((0, 400_000)),
         v6_ppm: random.between((0, 500_000)),
         clients_per_network: random.pick(&[1, 1, 1, 2]),
@@ -171,11 +172,12 @@ fn drawn_attacks(random: &mut Random, days: u64, has_nat: bool) -> Vec<Attack> {
         let kind = random.pick(&kinds);
         let rate_ps = spread(random, 50, 1_000);
         let is_scan = kind == AttackKind::PortScan;
+        let is_shared = kind == AttackKind::BehindNat;
         Attack {
             kind,
             day: random.below(days),
-            at_s: random.below(80_000),
-            lasts_s: random.between(if is_scan { (60, 120) } else { (120, 900) }),
+            at_s: random.between(if is_shared { (31_000, 68_000) } else { (0, 80_000) }),
+            lasts_s: random.between(if is_scan { (60, 120) } else { (600, 1_800) }),
             rate_ps: if is_scan { rate_ps.min(60) } else { rate_ps },
             sources: match kind {
                 AttackKind::Spoofed => random.between((200, 2_000)),

@@ -34,6 +34,7 @@ const CHURN_COMPLETED: u64 = 4;
 enum Of {
     Family = 1,
     Client,
+    Class,
     Returning,
     Crowd,
     Nat,
@@ -69,35 +70,35 @@ impl SiteSpec {
     }
 
     fn clients(&self, day: u64, actors: &mut Vec<Actor>) {
-        let a_day = self.daily.sum();
-        for index in 0..a_day {
-            let number = day * a_day + index;
-            actors.push(self.client(day, number, index));
+        let a_day = self.clients_a_day;
+        for number in day * a_day..(day + 1) * a_day {
+            actors.push(self.client(day, number));
             if day > 0 && self.random(Of::Returning, &[number]).chance(self.returning_ppm) {
-                actors.push(self.client(day, number - a_day, index));
+                actors.push(self.client(day, number - a_day));
             }
         }
     }
 
-    fn client(&self, day: u64, number: u64, index: u64) -> Actor {
+    fn client(&self, day: u64, number: u64) -> Actor {
         let mut random = self.random(Of::Client, &[day, number]);
-        let class = self.class_of(index);
+        let class = self.class_of(number);
         let src =
             self.address(number / self.clients_per_network, number % self.clients_per_network);
         let at_ns = day * DAY_NS + moment(&mut random);
         Actor::new(class, src, self.job(class, &mut random), random, at_ns)
     }
 
-    fn class_of(&self, index: u64) -> Class {
-        let daily = self.daily;
-        let mut rest = index;
+    /// Of a client, on every day that it comes.
+    fn class_of(&self, number: u64) -> Class {
+        let mix = self.mix;
+        let mut rest = self.random(Of::Class, &[number]).below(mix.sum());
         for (class, count) in [
-            (Class::ShortHttp, daily.short_http),
-            (Class::KeepAlive, daily.keep_alive),
-            (Class::Bulk, daily.bulk),
-            (Class::SlowLossy, daily.slow_lossy),
-            (Class::Broken, daily.broken),
-            (Class::Stampede, daily.stampede),
+            (Class::ShortHttp, mix.short_http),
+            (Class::KeepAlive, mix.keep_alive),
+            (Class::Bulk, mix.bulk),
+            (Class::SlowLossy, mix.slow_lossy),
+            (Class::Broken, mix.broken),
+            (Class::Stampede, mix.stampede),
         ] {
             match rest.checked_sub(count) {
                 Some(behind) => rest = behind,

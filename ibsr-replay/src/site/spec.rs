@@ -23,8 +23,10 @@ pub struct SiteSpec {
     pub attach_every_days: u64,
     /// Ports with a service, the most used one first. The program counts all ports.
     pub ports: Vec<u16>,
-    /// Who comes anew each day, each in a network of its own.
-    pub daily: Daily,
+    /// New clients each day, nearly all of them in networks of their own.
+    pub clients_a_day: u64,
+    /// Who they are: each is drawn, so no two days have the same.
+    pub mix: Mix,
     /// Clients that share a network (/24).
     pub clients_per_network: u64,
     /// How many in a million come back the next day.
@@ -41,9 +43,9 @@ pub struct SiteSpec {
     pub attacks: Vec<Attack>,
 }
 
-/// New clients a day.
+/// How often a new client is of each kind; only the proportions count.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Daily {
+pub struct Mix {
     /// [`super::Class::ShortHttp`].
     pub short_http: u64,
     /// [`super::Class::KeepAlive`].
@@ -110,7 +112,8 @@ pub enum AttackKind {
     RstStorm,
     /// Connections at a rate from each source, 40 % of them completed.
     Churn,
-    /// A SYN flood from the address of the site's first NAT.
+    /// A SYN flood from the address of the site's first NAT. Plant it in office hours:
+    /// later nobody shares the address.
     BehindNat,
 }
 
@@ -146,6 +149,9 @@ pub enum SpecError {
     /// A site without ports has no clients.
     #[error("no ports")]
     NoPorts,
+    /// Clients of no kind.
+    #[error("every weight of the mix is 0")]
+    NoMix,
     /// An attack or a crowd begins on a day that the site does not have.
     #[error("day {day} is behind the last of {days} days")]
     Day {
@@ -169,7 +175,7 @@ pub enum SpecError {
     Rate(u64),
 }
 
-impl Daily {
+impl Mix {
     /// All of them.
     #[must_use]
     pub const fn sum(&self) -> u64 {
@@ -188,7 +194,7 @@ impl SiteSpec {
     /// Networks of clients that come anew, over all days.
     #[must_use]
     pub const fn daily_networks(&self) -> u64 {
-        (self.days * self.daily.sum()).div_ceil(self.clients_per_network)
+        (self.days * self.clients_a_day).div_ceil(self.clients_per_network)
     }
 
     /// Checks that there is such a site.
@@ -216,6 +222,9 @@ impl SiteSpec {
         let days = self.attacks.iter().map(|a| a.day).chain(self.crowds.iter().map(|c| c.day));
         if let Some(day) = days.max().filter(|day| *day >= self.days) {
             return Err(SpecError::Day { day, days: self.days });
+        }
+        if self.clients_a_day > 0 && self.mix.sum() == 0 {
+            return Err(SpecError::NoMix);
         }
         self.check_rates()?;
         self.check_addresses()

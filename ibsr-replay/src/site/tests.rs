@@ -39,7 +39,7 @@ fn few_attacks(spec: &SiteSpec) -> Vec<Attack> {
 /// Nobody: for sites of one class.
 fn empty_site() -> SiteSpec {
     let quiet = Preset::Quiet.spec(5, 1, 0);
-    SiteSpec { steady: Steady::default(), crowds: Vec::new(), ..quiet }
+    SiteSpec { steady: Steady::default(), crowds: Vec::new(), mix: Mix::default(), ..quiet }
 }
 
 /// Calls `take` with every sweep.

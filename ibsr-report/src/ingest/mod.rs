@@ -12,3 +12,4 @@ pub mod parquet;
 pub mod plan;
 pub mod remote;
 pub mod scan;
+pub mod verify;

@@ -1,57 +1,44 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! Puts verified segments in order: one stream for each set of maps, in each the segments
-//! by sequence. The order in which files were named or found changes nothing.
+//! Puts verified segments in order: for each day of each set of maps, the segments by
+//! sequence. The order in which files were named or found changes nothing.
 //!
 //! Copies are dropped. Recordings that contradict each other are refused as a whole: which
 //! of them is true cannot be known from files. Pure; nothing here does I/O.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
-use ibsr_replay::v1::fold::id::StreamId;
+use ibsr_replay::fold::facts::UnitId;
+use ibsr_replay::fold::id::StreamId;
+use ibsr_replay::fold::unit::{DAY_MS, Horizon};
 
 use super::scan::{Segment, SweepSpan};
 
-/// Two boots of one host may overlap by this much, because a clock was set right after the
-/// boot; more than that is two hosts.
-const CLOCK_SLACK_MS: u64 = 60_000;
-
-/// The segments of one stream in order.
+/// What one fold reads: a day of a stream, and the hours before it.
 #[derive(Debug, Clone)]
-pub struct Stream {
-    /// Whose they are.
-    pub id: StreamId,
-    /// At least one, by sequence.
-    pub segments: Vec<Segment>,
+pub struct Unit {
+    /// Which.
+    pub id: UnitId,
+    /// At least one, by sequence; indices of [`Plan::segments`].
+    pub segments: Vec<usize>,
+    /// Whether it is the earliest day of its stream.
+    pub is_first: bool,
+    /// Entries that its sweeps can list at most.
+    pub entries: u64,
 }
 
 /// What to fold.
 #[derive(Debug, Default)]
 pub struct Plan {
-    /// By host, scope, time.
-    pub streams: Vec<Stream>,
-    /// Segments that say nothing that another does not say.
-    pub copies: u64,
+    /// Every segment that was found whole, by content; copies are left out.
+    pub segments: Vec<Segment>,
+    /// By host, scope, boot, epoch, day.
+    pub units: Vec<Unit>,
 }
 
 /// Why the inputs cannot be folded together.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum PlanError {
-    /// Two boots of one host at the same time.
-    #[error(
-        "refusing to mix two hosts with one name: `{host}` recorded `{scope}` under boot {first} and boot \
-         {second} at the same time\nhint: name the files of one boot as inputs, and give each host a name of its own"
-    )]
-    TwoHosts {
-        /// Host label.
-        host: String,
-        /// Scope.
-        scope: String,
-        /// Boot that began first.
-        first: String,
-        /// Boot that overlaps it.
-        second: String,
-    },
     /// Two files disagree about one sweep or about the maps.
     #[error(
         "refusing to mix recordings that contradict each other: `{first}` and `{second}` say different \
@@ -67,29 +54,53 @@ pub enum PlanError {
     },
 }
 
-/// Orders `segments`.
+/// Orders `segments` and says what each fold reads. A fold sees no segment outside of its own
+/// hours, so that the same segments in front of it give the same result in any company.
 ///
 /// # Errors
 /// [`PlanError`] when two of them cannot both be true.
-pub fn plan(mut segments: Vec<Segment>) -> Result<Plan, PlanError> {
-    let total = segments.len();
+pub fn plan(mut segments: Vec<Segment>, warm_ms: u64) -> Result<Plan, PlanError> {
     segments.sort_by(|a, b| sort_key(a).cmp(&sort_key(b)));
     let mut seen = HashSet::new();
-    segments.retain(|segment| seen.insert(segment.contents.footer.sha256.clone()));
+    segments.retain(|segment| seen.insert(segment.contents.sha256.clone()));
 
-    let mut by_stream: BTreeMap<StreamId, Vec<Segment>> = BTreeMap::new();
-    for segment in segments {
-        by_stream.entry(StreamId::from(&segment.contents.header)).or_default().push(segment);
+    let mut by_stream: BTreeMap<StreamId, Vec<usize>> = BTreeMap::new();
+    for (at, segment) in segments.iter().enumerate() {
+        by_stream.entry(StreamId::from(&segment.contents.header)).or_default().push(at);
     }
-    let mut streams = Vec::new();
-    for (id, segments) in by_stream {
-        check_agreement(&segments)?;
-        streams.push(Stream { id, segments: without_redundant(segments) });
+    let mut units = Vec::new();
+    for (stream, all) in by_stream {
+        check_agreement(&segments, &all)?;
+        let days = all.iter().flat_map(|at| &segments[*at].contents.sweeps).map(day);
+        let days: BTreeSet<u32> = days.collect();
+        for (number, day) in days.into_iter().enumerate() {
+            let id = UnitId { stream: stream.clone(), day };
+            units.push(unit(id, &segments, &all, warm_ms, number == 0));
+        }
     }
-    streams.sort_by(|a, b| stream_key(a).cmp(&stream_key(b)));
-    check_hosts(&streams)?;
-    let kept: usize = streams.iter().map(|stream| stream.segments.len()).sum();
-    Ok(Plan { streams, copies: (total - kept) as u64 })
+    Ok(Plan { segments, units })
+}
+
+fn day(sweep: &SweepSpan) -> u32 {
+    u32::try_from(sweep.at_unix_ms / DAY_MS).unwrap_or(u32::MAX)
+}
+
+fn unit(id: UnitId, segments: &[Segment], all: &[usize], warm_ms: u64, is_first: bool) -> Unit {
+    let horizon = Horizon::of(id.day, warm_ms);
+    let is_inside = |sweep: &&SweepSpan| horizon.holds(sweep.at_unix_ms);
+    let has_any = |at: &usize| segments[*at].contents.sweeps.iter().any(|s| is_inside(&s));
+    let inside: Vec<usize> = all.iter().copied().filter(has_any).collect();
+    let segments_of_it = without_redundant(segments, inside);
+    let sweeps = || {
+        let sweeps = segments_of_it.iter().flat_map(|at| &segments[*at].contents.sweeps);
+        sweeps.filter(is_inside)
+    };
+    let first = sweeps().next().copied();
+    let last = sweeps().next_back().copied();
+    let entries = first.zip(last).map_or(0, |(first, last)| {
+        first.entries.saturating_add(last.inserted.saturating_sub(first.inserted))
+    });
+    Unit { id, segments: segments_of_it, is_first, entries }
 }
 
 type SegmentKey<'a> = (Option<(u64, u64)>, &'a str, &'a str);
@@ -100,16 +111,15 @@ fn sort_key(segment: &Segment) -> SegmentKey<'_> {
     (first, &segment.contents.footer.sha256, &segment.name)
 }
 
-fn stream_key(stream: &Stream) -> (&str, &str, Option<u64>, &StreamId) {
-    let first = wall_range(stream).map(|(first, _)| first);
-    (&stream.id.host, &stream.id.scope, first, &stream.id)
+fn sweeps<'a>(
+    segments: &'a [Segment],
+    of: &'a [usize],
+) -> impl Iterator<Item = (&'a Segment, &'a SweepSpan)> {
+    let of = of.iter().map(|at| &segments[*at]);
+    of.flat_map(|segment| segment.contents.sweeps.iter().map(move |sweep| (segment, sweep)))
 }
 
-fn sweeps(segments: &[Segment]) -> impl Iterator<Item = (&Segment, &SweepSpan)> {
-    segments.iter().flat_map(|segment| segment.contents.sweeps.iter().map(move |s| (segment, s)))
-}
-
-fn check_agreement(segments: &[Segment]) -> Result<(), PlanError> {
+fn check_agreement(segments: &[Segment], of: &[usize]) -> Result<(), PlanError> {
     let contradiction = |first: &Segment, second: &Segment, what: String| {
         let (first, second) = (first.name.clone(), second.name.clone());
         PlanError::Contradiction { first, second, what }
@@ -118,13 +128,14 @@ fn check_agreement(segments: &[Segment]) -> Result<(), PlanError> {
         let header = &segment.contents.header;
         (header.attached_boot_ns, header.max_sources)
     };
-    if let [first, rest @ ..] = segments
-        && let Some(second) = rest.iter().find(|other| facts(other) != facts(first))
+    if let [first, rest @ ..] = of
+        && let Some(second) =
+            rest.iter().find(|at| facts(&segments[**at]) != facts(&segments[*first]))
     {
-        return Err(contradiction(first, second, "the maps".to_owned()));
+        return Err(contradiction(&segments[*first], &segments[*second], "the maps".to_owned()));
     }
     let mut ends: HashMap<u64, (&Segment, u64)> = HashMap::new();
-    for (segment, sweep) in sweeps(segments) {
+    for (segment, sweep) in sweeps(segments, of) {
         let (first, at) = *ends.entry(sweep.seq).or_insert((segment, sweep.at_boot_ns));
         if at != sweep.at_boot_ns {
             return Err(contradiction(first, segment, format!("sweep {}", sweep.seq)));
@@ -135,8 +146,8 @@ fn check_agreement(segments: &[Segment]) -> Result<(), PlanError> {
 
 /// A merged segment whose originals are all here would only blur them; an original whose
 /// every sweep stands in an earlier file adds nothing.
-fn without_redundant(segments: Vec<Segment>) -> Vec<Segment> {
-    let fine: HashSet<u64> = sweeps(&segments)
+fn without_redundant(segments: &[Segment], of: Vec<usize>) -> Vec<usize> {
+    let fine: HashSet<u64> = sweeps(segments, &of)
         .filter(|(_, sweep)| sweep.first_seq == sweep.seq)
         .map(|(_, sweep)| sweep.seq)
         .collect();
@@ -148,46 +159,12 @@ fn without_redundant(segments: Vec<Segment>) -> Vec<Segment> {
     };
     let mut seen = HashSet::new();
     let mut is_new = |sweep: &SweepSpan| !is_blurred(sweep) && seen.insert(sweep.seq);
-    segments
-        .into_iter()
-        .filter(|segment| {
-            let sweeps = &segment.contents.sweeps;
-            let new = sweeps.iter().filter(|sweep| is_new(sweep)).count();
-            sweeps.is_empty() || new > 0
+    of.into_iter()
+        .filter(|at| {
+            let sweeps = &segments[*at].contents.sweeps;
+            sweeps.iter().filter(|sweep| is_new(sweep)).count() > 0
         })
         .collect()
-}
-
-fn wall_range(stream: &Stream) -> Option<(u64, u64)> {
-    let times = || sweeps(&stream.segments).map(|(_, sweep)| sweep.at_unix_ms);
-    Some((times().min()?, times().max()?))
-}
-
-/// Streams are sorted by host, scope and start, so only those that are still open when the
-/// next one starts can overlap it; the longest of them stands for all.
-fn check_hosts(streams: &[Stream]) -> Result<(), PlanError> {
-    let mut longest: Option<(&Stream, u64)> = None;
-    for stream in streams {
-        let Some((first, last)) = wall_range(stream) else { continue };
-        let same = longest
-            .filter(|(open, _)| open.id.host == stream.id.host && open.id.scope == stream.id.scope);
-        if let Some((open, until)) = same
-            && open.id.boot_id != stream.id.boot_id
-            && until.min(last).saturating_sub(first) > CLOCK_SLACK_MS
-        {
-            return Err(PlanError::TwoHosts {
-                host: stream.id.host.clone(),
-                scope: stream.id.scope.clone(),
-                first: open.id.boot_id.clone(),
-                second: stream.id.boot_id.clone(),
-            });
-        }
-        longest = match same {
-            Some((open, until)) if until >= last => Some((open, until)),
-            _ => Some((stream, last)),
-        };
-    }
-    Ok(())
 }
 
 #[cfg(test)]

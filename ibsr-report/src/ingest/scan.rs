@@ -6,6 +6,7 @@
 
 use std::io::{self, BufRead};
 
+use ibsr_proto::abi::hex;
 use ibsr_proto::snapshot::{Footer, Header, Row, RowRef, SCHEMA, Sweep};
 use sha2::{Digest as _, Sha256};
 
@@ -18,6 +19,8 @@ const SOURCE_PREFIX: &[u8] = br#"{"type":"source""#;
 /// A file that passed.
 #[derive(Debug, Clone)]
 pub struct Segment {
+    /// Where it was found, for people.
+    pub origin: String,
     /// Where it lies.
     pub place: Place,
     /// Its name in the report.
@@ -37,6 +40,8 @@ pub struct Contents {
     pub footer: Footer,
     /// Unpacked bytes.
     pub bytes: u64,
+    /// SHA-256 of all of them, hexadecimal.
+    pub sha256: String,
 }
 
 /// What a sweep covers.
@@ -50,6 +55,10 @@ pub struct SweepSpan {
     pub at_boot_ns: u64,
     /// Wall clock at its end.
     pub at_unix_ms: u64,
+    /// Entries in the table.
+    pub entries: u64,
+    /// Entries that were ever made.
+    pub inserted: u64,
 }
 
 impl From<&Sweep> for SweepSpan {
@@ -59,6 +68,8 @@ impl From<&Sweep> for SweepSpan {
             seq: sweep.seq,
             at_boot_ns: sweep.at_boot_ns,
             at_unix_ms: sweep.at_unix_ms,
+            entries: sweep.entries,
+            inserted: sweep.totals.inserted,
         }
     }
 }
@@ -90,6 +101,9 @@ pub enum ScanError {
         /// What the file holds.
         found: u64,
     },
+    /// It holds rows, and none that closes a sweep.
+    #[error("none of its lines closes a sweep")]
+    NoSweep,
     /// The footer hashed other bytes.
     #[error("its bytes do not match the SHA-256 in its footer")]
     Hash,
@@ -113,6 +127,8 @@ pub fn scan(reader: impl BufRead) -> Result<Contents, ScanError> {
     };
     let mut sweeps = Vec::new();
     let mut footer = None;
+    let mut whole = Sha256::new();
+    let mut is_empty = true;
     while let Some(line) = lines.next()? {
         if footer.is_some() {
             return Err(ScanError::BehindFooter(lines.number()));
@@ -122,20 +138,25 @@ pub fn scan(reader: impl BufRead) -> Result<Contents, ScanError> {
         match line {
             Line::Whole(text) if text.starts_with(FOOTER_PREFIX) => {
                 footer = Some(read_footer(text).ok_or(ScanError::NoFooter)?);
+                whole = hash.clone();
+                whole.update(text);
                 continue;
             }
-            Line::Whole(text) if !text.starts_with(SOURCE_PREFIX) => {
-                if let Ok(Row::Sweep(sweep)) = Row::from_line(text) {
-                    sweeps.push(SweepSpan::from(&*sweep));
-                }
-            }
-            _ => {}
+            Line::Whole(text) if !text.starts_with(SOURCE_PREFIX) => match Row::from_line(text) {
+                Ok(Row::Sweep(sweep)) => sweeps.push(SweepSpan::from(&*sweep)),
+                Ok(Row::Gap(_) | Row::Unknown(_)) => {}
+                _ => is_empty = false,
+            },
+            _ => is_empty = false,
         }
         hash.update(text);
     }
     let footer = footer.ok_or(ScanError::NoFooter)?;
     check(&footer, lines.number() - 1, &hash.finalize())?;
-    Ok(Contents { header, sweeps, footer, bytes })
+    if sweeps.is_empty() && !is_empty {
+        return Err(ScanError::NoSweep);
+    }
+    Ok(Contents { header, sweeps, footer, bytes, sha256: hex(&whole.finalize()) })
 }
 
 fn read_header(line: &[u8]) -> Result<Header, ScanError> {
@@ -166,11 +187,7 @@ fn check(footer: &Footer, lines: u64, digest: &[u8]) -> Result<(), ScanError> {
     if footer.lines != lines {
         return Err(ScanError::Lines { said: footer.lines, found: lines });
     }
-    let is_same = footer.sha256.len() == 2 * digest.len()
-        && digest.iter().zip(footer.sha256.as_bytes().chunks(2)).all(|(byte, text)| {
-            const DIGITS: &[u8; 16] = b"0123456789abcdef";
-            text == [DIGITS[usize::from(byte >> 4)], DIGITS[usize::from(byte & 15)]]
-        });
+    let is_same = footer.sha256 == hex(digest);
     if is_same { Ok(()) } else { Err(ScanError::Hash) }
 }
 
@@ -192,8 +209,7 @@ mod tests {
     }
 
     fn footer(rows: &str, lines: u64) -> String {
-        let digest = Sha256::digest(rows);
-        let sha256 = digest.iter().map(|byte| format!("{byte:02x}")).collect();
+        let sha256 = hex(&Sha256::digest(rows));
         let mut out = Vec::new();
         RowRef::Footer(&Footer { lines, sha256, recovered: false }).write_to(&mut out);
         String::from_utf8(out).expect("text")

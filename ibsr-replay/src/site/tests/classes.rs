@@ -32,9 +32,9 @@ fn of(spec: &SiteSpec, class: Class, least: usize) -> Vec<Source> {
     all
 }
 
-fn daily(daily: Daily) -> SiteSpec {
+fn daily(clients_a_day: u64, mix: Mix) -> SiteSpec {
     // Two days, so that nobody is cut off at midnight but on the last one.
-    SiteSpec { daily, days: 2, returning_ppm: 0, ..empty_site() }
+    SiteSpec { clients_a_day, mix, days: 2, returning_ppm: 0, ..empty_site() }
 }
 
 fn steady(steady: Steady) -> SiteSpec {
@@ -60,35 +60,35 @@ const fn lasted_ns(row: &Source) -> u64 {
 
 #[test]
 fn short_http_completes_what_it_begins() {
-    let rows = of(&daily(Daily { short_http: 200, ..Daily::default() }), Class::ShortHttp, 390);
+    let rows = of(&daily(200, Mix { short_http: 1, ..Mix::default() }), Class::ShortHttp, 390);
     most(&rows, |row| row.handshakes == row.syn && row.fin == row.syn && row.rst == 0);
     most(&rows, |row| (1..=24).contains(&row.syn) && row.packets == 7 * row.syn);
 }
 
 #[test]
 fn keep_alive_lives_for_minutes_on_few_connections() {
-    let rows = of(&daily(Daily { keep_alive: 200, ..Daily::default() }), Class::KeepAlive, 390);
+    let rows = of(&daily(200, Mix { keep_alive: 1, ..Mix::default() }), Class::KeepAlive, 390);
     most(&rows, |row| row.handshakes == row.syn && row.syn <= 3);
     most(&rows, |row| lasted_ns(row) >= 50 * S && row.packets >= 22 * row.syn);
 }
 
 #[test]
 fn bulk_is_thousands_of_acks_without_data() {
-    let rows = of(&daily(Daily { bulk: 100, ..Daily::default() }), Class::Bulk, 190);
+    let rows = of(&daily(100, Mix { bulk: 1, ..Mix::default() }), Class::Bulk, 190);
     most(&rows, |row| row.handshakes == row.syn && row.ack >= 2_000 * row.syn);
     most(&rows, |row| row.bytes < 90 * row.packets);
 }
 
 #[test]
 fn slow_and_lossy_sends_syns_again_and_completes() {
-    let rows = of(&daily(Daily { slow_lossy: 200, ..Daily::default() }), Class::SlowLossy, 390);
+    let rows = of(&daily(200, Mix { slow_lossy: 1, ..Mix::default() }), Class::SlowLossy, 390);
     most(&rows, |row| row.syn >= 2 * row.handshakes && row.syn <= 3 * row.handshakes);
     most(&rows, |row| row.handshakes >= 1 && row.fin == row.handshakes);
 }
 
 #[test]
 fn broken_retries_seldom_and_completes_at_last() {
-    let spec = daily(Daily { broken: 200, ..Daily::default() });
+    let spec = daily(200, Mix { broken: 1, ..Mix::default() });
     let rows = of(&spec, Class::Broken, 390);
     most(&rows, |row| row.syn >= 18 && row.handshakes >= 1);
     // Its own back-off is its bound: never more than a few SYN in any ten seconds.
@@ -103,7 +103,7 @@ fn broken_retries_seldom_and_completes_at_last() {
 
 #[test]
 fn a_stampede_looks_like_an_attack_until_it_completes() {
-    let spec = daily(Daily { stampede: 100, ..Daily::default() });
+    let spec = daily(100, Mix { stampede: 1, ..Mix::default() });
     let rows = of(&spec, Class::Stampede, 190);
     most(&rows, |row| row.syn >= 8 * 40 && (1..=24).contains(&row.handshakes));
     most(&rows, |row| row.handshakes * 10 < row.syn);
@@ -112,7 +112,7 @@ fn a_stampede_looks_like_an_attack_until_it_completes() {
 
 #[test]
 fn a_crawler_completes_tens_of_connections_per_second() {
-    let rows = of(&daily(Daily { crawler: 50, ..Daily::default() }), Class::Crawler, 90);
+    let rows = of(&daily(50, Mix { crawler: 1, ..Mix::default() }), Class::Crawler, 90);
     most(&rows, |row| row.handshakes == row.syn && row.syn >= 600);
     assert!(rows.iter().any(|row| row.syn * S > 5 * lasted_ns(row)));
 }
@@ -230,7 +230,7 @@ fn a_bad_user_behind_a_nat_adds_to_its_syns_and_stays_legitimate() {
 #[test]
 fn a_neighbour_lives_in_a_network_of_clients() {
     let mut spec = attack(AttackKind::SynFlood, 30, 50, 4);
-    spec.daily = Daily { short_http: 50, ..Daily::default() };
+    (spec.clients_a_day, spec.mix) = (50, Mix { short_http: 1, ..Mix::default() });
     spec.v6_ppm = 0;
     spec.attacks[0].is_neighbour = true;
     let truth = spec.truth();
@@ -256,6 +256,9 @@ fn what_is_no_site_is_refused_with_its_reason() {
     assert!(with(|spec| spec.ports.clear()).contains("ports"));
     assert!(with(|spec| spec.attacks[0].day = 1).contains("day 1"));
     assert!(with(|spec| spec.attacks[0].rate_ps = 0).contains("rate of 0"));
-    assert!(with(|spec| spec.daily.short_http = 1 << 20).contains("client networks"));
+    assert!(
+        with(|spec| (spec.clients_a_day, spec.mix.bulk) = (1 << 20, 1)).contains("client networks")
+    );
+    assert!(with(|spec| spec.clients_a_day = 1).contains("weight"));
     assert!(with(|spec| spec.clients_per_network = 1_000).contains("253"));
 }
