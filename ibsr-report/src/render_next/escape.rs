@@ -65,10 +65,13 @@ pub fn md_prose(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     for c in plain(text).chars() {
         match c {
-            '\\' | '`' | '*' | '_' | '{' | '}' | '[' | ']' | '#' | '~' | '!' => {
+            '\\' | '*' | '_' | '{' | '}' | '#' | '~' | '!' => {
                 out.push('\\');
                 out.push(c);
             }
+            '`' => out.push_str("&#96;"),
+            '[' => out.push_str("&#91;"),
+            ']' => out.push_str("&#93;"),
             '<' => out.push_str("&lt;"),
             '>' => out.push_str("&gt;"),
             '&' => out.push_str("&amp;"),
@@ -121,7 +124,7 @@ mod tests {
     fn markdown_prose_has_no_markup_left() {
         assert_eq!(
             md_prose("[x](http://a) *b* <i> a|b"),
-            "\\[x\\](http`://`a) \\*b\\* &lt;i&gt; a&#124;b"
+            "&#91;x&#93;(http`://`a) \\*b\\* &lt;i&gt; a&#124;b"
         );
         assert_eq!(md_prose("ask @root at www.a.b"), "ask `@`root at `www.`a.b");
     }

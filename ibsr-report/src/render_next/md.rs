@@ -36,7 +36,8 @@ fn head(report: &Report, out: &mut String) {
         out.push('\n');
     }
     paragraph(out, &format!("> {}", md_prose(&report.decision.sentence)));
-    paragraph(out, &format!("{}. {}.", md_prose(&head.subject), md_prose(&head.made)));
+    let facts = [&head.hosts, &head.period, &head.made].map(|fact| md_prose(fact));
+    paragraph(out, &format!("{}.", facts.join(". ")));
 }
 
 fn put(out: &mut String, section: &Section) {
@@ -110,9 +111,8 @@ fn table(out: &mut String, table: &Table) {
 
 fn cell(cell: &Cell) -> String {
     match cell {
-        Cell::Text(text) => md_prose(text),
+        Cell::Text(text) | Cell::Number(text) | Cell::Time(text) => md_prose(text),
         Cell::Code(text) => md_code(text),
-        Cell::Number(text) => md_prose(text),
         Cell::Flag(true, word) => (*word).to_owned(),
         Cell::Flag(false, word) => format!("**{word}**"),
     }

@@ -16,6 +16,8 @@ pub mod json;
 pub mod md;
 #[cfg(test)]
 mod sample;
+#[cfg(test)]
+mod tests;
 pub mod text;
 pub mod toml;
 pub mod units;
@@ -28,33 +30,4 @@ pub fn print(text: &str) -> io::Result<()> {
     let mut out = io::stdout().lock();
     out.write_all(text.as_bytes())?;
     out.flush()
-}
-
-#[cfg(test)]
-mod show {
-    #[test]
-    #[ignore]
-    fn show() {
-        let dir = std::env::var("IBSR_SAMPLE_DIR").unwrap_or("/tmp".into());
-        for r in super::sample::all().into_iter().chain([super::sample::hostile()]) {
-            std::fs::write(
-                format!(
-                    "{dir}/{}.html",
-                    if r.law.violations > 0 {
-                        "HOSTILE"
-                    } else if r.streams.is_empty() {
-                        "EMPTY"
-                    } else {
-                        r.decision.verdict.as_str()
-                    }
-                ),
-                super::html::report(&r),
-            )
-            .unwrap();
-        }
-        for r in super::sample::all() {
-            println!("{}", super::text::report(&r));
-            println!("=========\n{}", super::md::report(&r));
-        }
-    }
 }

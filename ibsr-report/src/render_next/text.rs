@@ -52,7 +52,7 @@ fn head(report: &Report, out: &mut String) {
         line(out, not_whole);
     }
     line(out, head.next);
-    line(out, &format!("{}. {}.", head.subject, head.made));
+    line(out, &format!("{}, {}. {}.", head.hosts, head.period, head.made));
 }
 
 fn blocks(out: &mut String, blocks: &[Block]) {
@@ -117,7 +117,7 @@ fn put(out: &mut String, content: &Table) {
 
 fn cell(cell: &Cell) -> String {
     match cell {
-        Cell::Text(text) | Cell::Code(text) | Cell::Number(text) => plain(text),
+        Cell::Text(text) | Cell::Code(text) | Cell::Number(text) | Cell::Time(text) => plain(text),
         Cell::Flag(_, word) => (*word).to_owned(),
     }
 }

@@ -55,7 +55,7 @@ pub fn grouped(number: u64) -> String {
     let digits = number.to_string();
     let mut out = String::with_capacity(digits.len() * 2);
     for (at, digit) in digits.char_indices() {
-        if at > 0 && (digits.len() - at) % 3 == 0 {
+        if at > 0 && (digits.len() - at).is_multiple_of(3) {
             out.push(THIN);
         }
         out.push(digit);
@@ -74,7 +74,7 @@ pub fn plural(number: u64, noun: &str) -> String {
 #[must_use]
 pub fn milli(thousandths: u64) -> String {
     let tenths = thousandths / 100 + u64::from(thousandths % 100 >= 50);
-    if tenths % 10 == 0 || tenths >= 1000 {
+    if tenths.is_multiple_of(10) || tenths >= 1000 {
         (tenths / 10).to_string()
     } else {
         format!("{}.{}", tenths / 10, tenths % 10)

@@ -37,7 +37,7 @@ pub(super) fn draw(report: &Report, size: Size) -> Option<String> {
     let merged = buckets.div_ceil((plot / 1.5) as u64).max(1);
     let points = points(&impact.series, bucket_ms, bucket_ms.saturating_mul(merged), span.0);
     let max = points.iter().map(|point| point.syn_ps.max(point.acted_ps)).fold(0.0, f64::max);
-    let ticks = nice(max, 4);
+    let ticks = nice(max, 5);
     let y = Linear {
         domain: (0.0, ticks.last().copied().unwrap_or(1.0)),
         range: (HEIGHT - BOTTOM, TOP),

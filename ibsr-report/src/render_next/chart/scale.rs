@@ -68,7 +68,7 @@ impl Decades {
         let (mut low, mut high) = (9, 0);
         for share in shares_ppb.filter(|share| *share > 0) {
             low = low.min(share.ilog10());
-            high = high.max(share.ilog10() + u32::from(!share.is_power_of_ten()));
+            high = high.max(share.ilog10() + u32::from(10_u64.pow(share.ilog10()) < share));
         }
         let high = high.clamp(1, 9);
         Self { low: low.min(high - 1), high, range }
@@ -91,16 +91,6 @@ impl Decades {
             .collect();
         ticks.reverse();
         ticks
-    }
-}
-
-trait PowerOfTen {
-    fn is_power_of_ten(self) -> bool;
-}
-
-impl PowerOfTen for u64 {
-    fn is_power_of_ten(self) -> bool {
-        self > 0 && 10_u64.pow(self.ilog10()) == self
     }
 }
 
@@ -173,7 +163,7 @@ const fn label_length(step: u64) -> f64 {
 fn label(unix_ms: u64, step: u64) -> String {
     let format = match step {
         LONG_MS.. => "%b %Y",
-        _ if unix_ms % DAY_MS == 0 => "%b %-d",
+        _ if unix_ms.is_multiple_of(DAY_MS) => "%b %-d",
         0..MINUTE_MS => "%H:%M:%S",
         _ => "%H:%M",
     };

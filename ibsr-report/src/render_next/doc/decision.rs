@@ -17,8 +17,10 @@ pub struct Head {
     pub next: &'static str,
     /// Whether and why some of the input is missing.
     pub not_whole: Option<&'static str>,
-    /// Where and when it was observed.
-    pub subject: String,
+    /// Where it was observed.
+    pub hosts: String,
+    /// When it was observed.
+    pub period: String,
     /// By whom and when the report was made.
     pub made: String,
 }
@@ -41,7 +43,8 @@ pub fn head(report: &Report) -> Head {
             "Not whole: there was no data, some of it could not be used, or it does not add up. \
              The section on the input says which.",
         ),
-        subject: subject(report),
+        hosts: hosts(report),
+        period: period(report),
         made: format!("Made {} by {}", report.generated_at, report.tool),
     }
 }
@@ -96,20 +99,21 @@ const fn next(verdict: Verdict) -> &'static str {
     }
 }
 
-fn subject(report: &Report) -> String {
+fn hosts(report: &Report) -> String {
     let mut hosts: Vec<&str> = report.streams.iter().map(|stream| stream.host.as_str()).collect();
     hosts.sort_unstable();
     hosts.dedup();
-    let hosts = match hosts.as_slice() {
+    match hosts.as_slice() {
         [] => "No host".to_owned(),
         [one] => format!("Host {one}"),
         many => format!("{} hosts", many.len()),
-    };
+    }
+}
+
+fn period(report: &Report) -> String {
     match (report.period.from_unix_ms, report.period.to_unix_ms) {
-        (Some(from), Some(to)) => {
-            format!("{hosts}, {} to {}", clock::text(from), clock::text(to))
-        }
-        _ => format!("{hosts}, nothing was observed"),
+        (Some(from), Some(to)) => format!("{} to {}", clock::text(from), clock::text(to)),
+        _ => "nothing was observed".to_owned(),
     }
 }
 

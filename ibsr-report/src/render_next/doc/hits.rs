@@ -27,7 +27,7 @@ pub(super) fn affected(
             Cell::text(row.label.as_str()),
             Cell::text(&row.why),
             Cell::text(row.rules.join(", ")),
-            Cell::text(days(&row.days)),
+            Cell::Time(days(&row.days)),
             style.number(row.syn_acted),
             style.number(row.handshakes_acted),
         ]

@@ -30,8 +30,8 @@ pub(super) fn coverage(report: &Report, style: Style) -> Section {
             vec![
                 Cell::code(&gap.host),
                 Cell::code(&gap.scope),
-                Cell::text(clock::text(gap.from_unix_ms)),
-                Cell::text(clock::text(gap.to_unix_ms)),
+                Cell::Time(clock::text(gap.from_unix_ms)),
+                Cell::Time(clock::text(gap.to_unix_ms)),
                 Cell::Number(units::duration(gap.to_unix_ms.saturating_sub(gap.from_unix_ms))),
                 Cell::text(gap.reason.as_str()),
                 gap.segment.as_ref().map_or_else(|| Cell::text(""), Cell::code),
@@ -95,7 +95,7 @@ fn days(report: &Report, style: Style) -> Block {
         let timed = u128::from(day.timed_ms) * 1_000_000;
         let timed_ppm = timed.checked_div(u128::from(whole_ms)).and_then(|ppm| ppm.try_into().ok());
         vec![
-            Cell::text(&day.date),
+            Cell::Time(day.date.clone()),
             Cell::text(if day.is_held_out { "yes" } else { "no" }),
             style.number(day.new_clusters),
             style.number(day.affected),
@@ -206,8 +206,8 @@ fn streams(report: &Report, style: Style) -> Block {
             Cell::code(programs.join(", ")),
             Cell::text(row.evidence.join(", ")),
             style.number(row.sweeps),
-            Cell::text(or_nothing(row.from_unix_ms, clock::text)),
-            Cell::text(or_nothing(row.to_unix_ms, clock::text)),
+            Cell::Time(or_nothing(row.from_unix_ms, clock::text)),
+            Cell::Time(or_nothing(row.to_unix_ms, clock::text)),
         ]
     })
 }

@@ -9,8 +9,14 @@ use super::{
     Block, Card, Cell, Chart, Fact, Section, Style, fact, numbers, or_nothing, units, words,
 };
 
+const TITLE: &str = "Rules and their thresholds";
+
 /// A card for each rule.
 pub(super) fn rules(report: &Report, style: Style) -> Section {
+    if report.rules.is_empty() {
+        let blocks = vec![Block::Say("No rule was tried.".into())];
+        return Section { id: "rules", title: TITLE, is_summary: true, blocks };
+    }
     let mut blocks = vec![Block::Say(
         "Thresholds were fixed before the data was looked at and are tried from the safest on. \
          The search stops at the first one whose bound is above the limit."
@@ -19,7 +25,7 @@ pub(super) fn rules(report: &Report, style: Style) -> Section {
     blocks.extend(
         report.rules.iter().enumerate().map(|(at, rule)| Block::Card(card(at, rule, style))),
     );
-    Section { id: "rules", title: "Rules and their thresholds", is_summary: true, blocks }
+    Section { id: "rules", title: TITLE, is_summary: true, blocks }
 }
 
 fn card(at: usize, rule: &RuleRow, style: Style) -> Card {

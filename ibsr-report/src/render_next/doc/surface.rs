@@ -25,7 +25,7 @@ pub fn bounds(report: &Report) -> [Bounded; 4] {
     [
         of("Source clusters", surface.clusters, Some(settings.limit_ppb)),
         of("Clusters, unknown left out", surface.clusters_known, None),
-        of("Clusters, thresholds of the days before", surface.clusters_rolling, None),
+        of("Clusters, earlier thresholds", surface.clusters_rolling, None),
         of("Completed connections", surface.connections, Some(settings.connection_limit_ppb)),
     ]
 }
@@ -150,7 +150,7 @@ pub(super) fn labels(report: &Report, style: Style) -> Section {
     ))];
     let row = |row: &Sensitivity| {
         vec![
-            Cell::Number(format!("{} %", row.completed_percent)),
+            Cell::Time(format!("{} %", row.completed_percent)),
             of(&row.known, style),
             upper(&row.known),
             of(&row.with_unknown, style),
@@ -161,7 +161,7 @@ pub(super) fn labels(report: &Report, style: Style) -> Section {
         blocks.push(Block::Say("Other definitions were not tried.".into()));
     } else {
         let columns = [
-            numbers("completed"),
+            words("completed"),
             numbers("known affected"),
             numbers("bound"),
             numbers("with unknown"),

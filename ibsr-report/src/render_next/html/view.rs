@@ -10,6 +10,9 @@ use super::super::doc::{Block, Cell, Chart, Section, Table};
 use super::super::escape::plain;
 use super::super::units;
 
+/// A phone shows a row of at most so many cells as lines of their own; longer ones scroll.
+const MOST_STACKED: usize = 7;
+
 /// A section with its blocks.
 pub(super) fn section(report: &Report, section: &Section) -> Value {
     context! { id => section.id, title => section.title, blocks => blocks(report, &section.blocks) }
@@ -59,14 +62,19 @@ fn table(table: &Table) -> Value {
         .collect();
     let rows: Vec<Vec<Value>> =
         table.rows.iter().map(|row| row.iter().map(cell).collect()).collect();
-    let shape = match table.columns.as_slice() {
-        [_] | [_, _] | [_, _, _] => "small",
-        columns if columns.iter().any(|column| column.name == "why") => "hits",
-        _ => "plain",
+    let is_evidence = table.columns.iter().any(|column| column.name == "why");
+    let (is_small, is_stacked) = match table.columns.len() {
+        0..=3 => (true, false),
+        4..=MOST_STACKED => (false, true),
+        _ => (false, false),
     };
+    let shape = [(is_small, "small"), (is_stacked, "stack"), (is_evidence, "hits")];
+    let shape: Vec<_> = shape.iter().filter(|(is, _)| *is).map(|(_, name)| *name).collect();
     context! {
         kind => "table",
-        shape,
+        shape => shape.join(" "),
+        is_stacked,
+        is_evidence,
         caption => plain(&table.caption),
         columns,
         rows,
@@ -74,15 +82,17 @@ fn table(table: &Table) -> Value {
     }
 }
 
+/// Text, class of the cell, element around the text.
 fn cell(cell: &Cell) -> Value {
-    let (kind, text) = match cell {
-        Cell::Text(text) => ("text", plain(text)),
-        Cell::Code(text) => ("code", plain(text)),
-        Cell::Number(text) => ("number", plain(text)),
-        Cell::Flag(true, word) => ("good", (*word).to_owned()),
-        Cell::Flag(false, word) => ("bad", (*word).to_owned()),
+    let (text, class, tag) = match cell {
+        Cell::Text(text) => (plain(text), "", ""),
+        Cell::Code(text) => (plain(text), "", "code"),
+        Cell::Number(text) => (plain(text), "n", ""),
+        Cell::Time(text) => (plain(text), "t", ""),
+        Cell::Flag(true, word) => ((*word).to_owned(), "", "good"),
+        Cell::Flag(false, word) => ((*word).to_owned(), "", "bad"),
     };
-    context! { kind, text }
+    context! { text, class, tag }
 }
 
 /// A drawing for each width, or one that fits both.
