@@ -10,7 +10,8 @@ use anyhow::Context as _;
 use ibsr_proto::snapshot::Row;
 use ibsr_replay::fold::compiled::Compiled;
 use ibsr_replay::fold::facts::FoldedUnit;
-use ibsr_replay::fold::unit::{DAY_MS, Partition, UnitFold};
+use ibsr_replay::fold::horizon::{DAY_MS, Partition};
+use ibsr_replay::fold::unit::UnitFold;
 use ibsr_replay::rules::text::to_toml;
 
 use crate::cli::InputArgs;

@@ -34,8 +34,8 @@ fn report(server: &Server) -> Said {
 fn a_bucket_gives_the_report_of_the_spool() {
     let spool = tempfile::tempdir().expect("a directory");
     let server = server(spool.path());
-    let local = say(&mut run(spool.path())).expect_code(0);
-    assert_eq!(report(&server).expect_code(0).stdout, local.stdout);
+    let local = say(&mut run(spool.path())).expect_code(1);
+    assert_eq!(report(&server).expect_code(1).stdout, local.stdout);
 }
 
 /// A broken connection in the middle of an object is no shorter object.
@@ -43,10 +43,10 @@ fn a_bucket_gives_the_report_of_the_spool() {
 fn what_breaks_for_the_moment_is_fetched_again() {
     let spool = tempfile::tempdir().expect("a directory");
     let server = server(spool.path());
-    let local = say(&mut run(spool.path())).expect_code(0);
+    let local = say(&mut run(spool.path())).expect_code(1);
     server.fail(Rule::new(Fault::CutResponse).on(Op::Get).times(2));
     server.fail(Rule::refuse(INTERNAL_ERROR).on(Op::Get).skip(2).times(1));
-    assert_eq!(report(&server).expect_code(0).stdout, local.stdout);
+    assert_eq!(report(&server).expect_code(1).stdout, local.stdout);
 }
 
 /// A report without one of its objects would look complete: there is none.

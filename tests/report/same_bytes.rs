@@ -2,6 +2,7 @@
 //! The same recording gives the same bytes: any order, packing, layout, thread count,
 //! locale and time zone.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -27,11 +28,18 @@ fn recording(spool: &Path) -> Vec<PathBuf> {
     paths
 }
 
-fn report(command: &mut Command) -> (String, String) {
+/// What it prints and every file that it writes.
+pub(super) fn report(command: &mut Command) -> BTreeMap<String, String> {
     let out = tempfile::tempdir().expect("a directory");
-    let said = say(command.arg("--out").arg(out.path())).expect_code(0);
-    let json = fs::read_to_string(out.path().join("report.json")).expect("written");
-    (said.stdout, json)
+    let said = say(command.arg("--out").arg(out.path())).expect_code(1);
+    let mut all = BTreeMap::from([("stdout".to_owned(), said.stdout)]);
+    for entry in fs::read_dir(out.path()).expect("listed") {
+        let path = entry.expect("a readable entry").path();
+        let name = path.file_name().expect("a name").to_string_lossy().into_owned();
+        all.insert(name, fs::read_to_string(&path).expect("text"));
+    }
+    assert!(all.len() >= 6, "{:?}", all.keys());
+    all
 }
 
 /// P4: nothing around the inputs can be seen in the report.
@@ -115,7 +123,9 @@ fn a_reader_that_leaves_early_is_no_error() {
         .expect("starts");
     drop(child.stdout.take());
     let output = child.wait_with_output().expect("ends");
-    assert_eq!((output.status.code(), output.stderr.as_slice()), (Some(0), &b""[..]));
+    // A closed pipe ends the program as a reader that read everything would have.
+    assert!(matches!(output.status.code(), Some(0 | 1)), "{:?}", output.status);
+    assert_eq!(output.stderr, b"");
 }
 
 #[test]

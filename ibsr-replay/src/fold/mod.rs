@@ -9,13 +9,14 @@
 //! `timeline` decides what each sweep's interval is worth, `sources` differences counters,
 //! `window` spreads increments over windows, `compiled` and `state` judge them, `book`
 //! writes down what would have been acted on, `law` checks that no packet is missing,
-//! `unit` drives them over one day, `facts` is what it leaves behind.
+//! `horizon` is what a day is, `unit` drives them over one day, `facts` is what it leaves behind.
 
 pub mod book;
 pub mod compiled;
 pub mod counts;
 pub mod facts;
 pub mod gaps;
+pub mod horizon;
 pub mod id;
 pub mod law;
 pub mod source_facts;

@@ -13,6 +13,7 @@ use super::compiled::Compiled;
 use super::counts::Counts;
 use super::facts::{FoldedUnit, Rejects, UnitFacts, UnitId};
 use super::gaps::{GapFact, StatedGap, explain};
+use super::horizon::{DAY_MS, Horizon, Partition};
 use super::law::{Law, Rows};
 use super::sources::{Now, Recent, Sources, Visited};
 use super::state::RuleState;
@@ -22,37 +23,6 @@ use crate::rules::ast::MAX_SECONDS;
 
 const NS_PER_S: u64 = 1_000_000_000;
 const NS_PER_MS: u64 = 1_000_000;
-/// Length of a day.
-pub const DAY_MS: u64 = 86_400_000;
-
-/// The share of the addresses that a fold is about: all, or those of one partition, where
-/// all at once would need too much memory.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Partition {
-    /// Which, from 0.
-    pub index: u32,
-    /// Of so many, at least 1.
-    pub of: u32,
-}
-
-impl Partition {
-    /// Everything.
-    pub const WHOLE: Self = Self { index: 0, of: 1 };
-
-    fn holds(self, row: &Source) -> bool {
-        if self.of <= 1 {
-            return true;
-        }
-        // Fibonacci hashing of both halves: any attacker's addresses fill one partition at
-        // worst, which costs memory and never a wrong number.
-        let bytes = row.src.to_bytes();
-        let half = |at: usize| {
-            u64::from_le_bytes(bytes[at..at + 8].try_into().expect("eight bytes of sixteen"))
-        };
-        let mixed = (half(0) ^ half(8).rotate_left(29)).wrapping_mul(0x9e37_79b9_7f4a_7c15);
-        (mixed >> 32) % u64::from(self.of) == u64::from(self.index)
-    }
-}
 
 /// The fold over one unit.
 #[derive(Debug)]
@@ -77,36 +47,6 @@ pub struct UnitFold<'a> {
     ordinal: u32,
     baseline: u32,
     known_since_ns: u64,
-}
-
-/// A day with the time before it in which its automata begin, on the wall clock.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Horizon {
-    warm_ms: u64,
-    start_ms: u64,
-    end_ms: u64,
-}
-
-impl Horizon {
-    /// Of day `day` since 1970, and `warm_ms` before it.
-    #[must_use]
-    pub fn of(day: u32, warm_ms: u64) -> Self {
-        let start_ms = u64::from(day).saturating_mul(DAY_MS);
-        let (warm_ms, end_ms) = (start_ms.saturating_sub(warm_ms), start_ms.saturating_add(DAY_MS));
-        Self { warm_ms, start_ms, end_ms }
-    }
-
-    /// Whether a sweep at this time is read.
-    #[must_use]
-    pub const fn holds(&self, at_unix_ms: u64) -> bool {
-        self.warm_ms <= at_unix_ms && at_unix_ms < self.end_ms
-    }
-
-    /// Whether a sweep at this time is of the day itself.
-    #[must_use]
-    pub const fn is_inside(&self, at_unix_ms: u64) -> bool {
-        self.start_ms <= at_unix_ms && at_unix_ms < self.end_ms
-    }
 }
 
 /// Where a sweep stands in the day.
@@ -207,7 +147,7 @@ impl<'a> UnitFold<'a> {
     fn phase(&self, sweep: &Sweep) -> Phase {
         match sweep.at_unix_ms {
             at if !self.horizon.holds(at) => Phase::Outside,
-            at if at < self.horizon.start_ms => Phase::Before,
+            at if at < self.horizon.start_ms() => Phase::Before,
             _ => Phase::Inside,
         }
     }
@@ -280,7 +220,7 @@ impl<'a> UnitFold<'a> {
     /// before it.
     fn counts_from_zero(&self, sweep: &Sweep) -> bool {
         let attached_unix_ms = WallClock::of(sweep).unix_ms(self.header.attached_boot_ns);
-        self.is_history_counted || attached_unix_ms >= self.horizon.warm_ms
+        self.is_history_counted || attached_unix_ms >= self.horizon.warm_ms()
     }
 
     /// A gap row inside an interval means that part of it was not observed.

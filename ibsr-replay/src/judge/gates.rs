@@ -83,12 +83,15 @@ pub struct Measured {
 /// The gates in the order in which they are shown.
 #[must_use]
 pub fn gates(m: &Measured) -> Vec<Gate> {
-    use GateKind::{Benefit, Evidence, Safety, Trial};
-    use Unit::{Count, Days, Ppb, Ppm};
-    let least =
-        |name, kind, unit, value, limit, asks| gate(name, kind, unit, value, limit, true, asks);
-    let most =
-        |name, kind, unit, value, limit, asks| gate(name, kind, unit, value, limit, false, asks);
+    let mut gates = evidence(m);
+    gates.extend(safety(m));
+    gates.extend(benefit(m));
+    gates
+}
+
+fn evidence(m: &Measured) -> Vec<Gate> {
+    use GateKind::Evidence;
+    use Unit::{Count, Days, Ppm};
     vec![
         least("sweeps", Evidence, Count, Some(m.sweeps), 1, "sweeps that were observed"),
         least(
@@ -128,6 +131,13 @@ pub fn gates(m: &Measured) -> Vec<Gate> {
             0,
             "streams without a proven, sealed program",
         ),
+    ]
+}
+
+fn safety(m: &Measured) -> Vec<Gate> {
+    use GateKind::Safety;
+    use Unit::{Count, Ppb, Ppm};
+    vec![
         most(
             "false_positives",
             Safety,
@@ -184,6 +194,13 @@ pub fn gates(m: &Measured) -> Vec<Gate> {
             MAX_SPOOFED_PPM,
             "spoofed sources among the dropped",
         ),
+    ]
+}
+
+fn benefit(m: &Measured) -> Vec<Gate> {
+    use GateKind::{Benefit, Trial};
+    use Unit::{Count, Ppm};
+    vec![
         least("abusive", Benefit, Count, Some(m.abusive), 1, "abusive sources"),
         least("candidates", Benefit, Count, Some(m.candidates), 1, "rules that catch something"),
         least("capture", Benefit, Ppm, m.capture_ppm, MIN_CAPTURE_PPM, "abusive packets caught"),
@@ -206,26 +223,30 @@ pub fn gates(m: &Measured) -> Vec<Gate> {
     ]
 }
 
-fn gate(
+/// A gate whose limit is the smallest value that passes.
+fn least(
     name: &'static str,
     kind: GateKind,
     unit: Unit,
     value: Option<u64>,
     limit: u64,
-    is_minimum: bool,
     asks: &'static str,
 ) -> Gate {
-    let is_within = |value| if is_minimum { value >= limit } else { value <= limit };
-    Gate {
-        name,
-        kind,
-        value,
-        limit,
-        is_minimum,
-        unit,
-        is_passed: value.is_some_and(is_within),
-        asks,
-    }
+    let is_passed = value.is_some_and(|value| value >= limit);
+    Gate { name, kind, value, limit, is_minimum: true, unit, is_passed, asks }
+}
+
+/// A gate whose limit is the largest value that passes.
+fn most(
+    name: &'static str,
+    kind: GateKind,
+    unit: Unit,
+    value: Option<u64>,
+    limit: u64,
+    asks: &'static str,
+) -> Gate {
+    let is_passed = value.is_some_and(|value| value <= limit);
+    Gate { name, kind, value, limit, is_minimum: false, unit, is_passed, asks }
 }
 
 /// The verdict: the first kind of gate that has a failure decides.
@@ -256,7 +277,7 @@ pub fn decide(measured: &Measured, sentence: String, plan: Option<Plan>) -> Deci
         canary_percent: (verdict == Verdict::ReadyCanary).then(|| canary_percent(measured)),
         reasons: failed.map(words::failed).collect(),
         sentence,
-        plan: plan.filter(|_| verdict == Verdict::InsufficientEvidence),
+        plan: plan.filter(|plan| verdict == Verdict::InsufficientEvidence && plan.is_missing()),
         gates,
     }
 }

@@ -3,7 +3,7 @@
 //!
 //! `gather` takes every source once, in the order of addresses, and keeps what the rest
 //! needs; `holdout` counts clusters by the day of their first appearance, `search` chooses
-//! thresholds on them, `price` says what that choice would have done, `gates` decides,
+//! thresholds on them, `price` says what that choice would have done, `rows` lists it, `gates` decides,
 //! `streams` speaks of time and loss, `report` puts it together.
 
 pub mod cluster;
@@ -15,6 +15,7 @@ pub mod streams;
 
 mod gates;
 mod price;
+mod rows;
 mod search;
 mod words;
 

@@ -4,19 +4,19 @@
 use jiff::Timestamp;
 
 use super::gates::{self, Measured};
-use super::gather::{By, CUTS_PERCENT, Gathered};
+use super::gather::{By, Gathered};
 use super::label;
-use super::price::{Pricer, shortest_ttl_s};
+use super::price::Pricer;
+use super::rows::spoofed_at;
 use super::search::{self, Budget, Found};
 use super::streams::{self, Units, ppm};
 use super::words;
 use crate::fold::compiled::Compiled;
-use crate::fold::vector::{Choice, Vector};
+use crate::fold::vector::Choice;
 use crate::model::{
-    Bound, DayRow, Input, MAX_LISTED, Plan, Report, RuleRow, SCHEMA, Sensitivity, Settings, Step,
-    Surface, Threshold,
+    Bound, Capture, Coverage, GapRow, Input, Law, Loss, MAX_LISTED, Plan, Report, RuleRow, SCHEMA,
+    Settings, Surface,
 };
-use crate::rules::ast::RuleSet;
 use crate::rules::text;
 use crate::stats::{alpha, bound, plan};
 
@@ -51,16 +51,16 @@ pub const LIMIT_PPB: u64 = 1_000_000;
 pub const CONNECTION_LIMIT_PPB: u64 = 100_000;
 
 /// Everything that the parts of the report share.
-struct Bench<'a> {
-    rules: &'a Compiled,
-    wanted: &'a Wanted,
-    units: &'a Units,
-    gathered: &'a Gathered,
-    pricer: Pricer<'a>,
-    alpha_ppb: u64,
-    found: Found,
-    choice: Choice,
-    rolling: Vec<Choice>,
+pub(super) struct Bench<'a> {
+    pub(super) rules: &'a Compiled,
+    pub(super) wanted: &'a Wanted,
+    pub(super) units: &'a Units,
+    pub(super) gathered: &'a Gathered,
+    pub(super) pricer: Pricer<'a>,
+    pub(super) alpha_ppb: u64,
+    pub(super) found: Found,
+    pub(super) choice: Choice,
+    pub(super) rolling: Vec<Choice>,
 }
 
 /// Makes the report. `input` knows about files; the rest is filled in.
@@ -94,36 +94,8 @@ pub fn report(
     let capture = pricer.capture(&choice, &impact.series);
     let surface = bench.surface(&choice);
     let rows: Vec<RuleRow> = (0..rules.rules().len()).map(|rule| bench.rule_row(rule)).collect();
-    let measured = Measured {
-        sweeps: input.sweeps,
-        coverage_ppm: coverage.ppm,
-        evicted_ppm: loss.evicted_ppm.or(Some(0).filter(|_| input.sweeps > 0)),
-        gaps_ppm: bench.gaps_ppm(&gaps),
-        days: gathered.days.len() as u64,
-        clusters: surface.clusters.n,
-        clusters_needed: bound::needed(0, wanted.limit_ppb, bench.alpha_ppb),
-        rejected_ppm: ppm(input.rows_rejected, input.rows + input.rows_rejected),
-        refused: input.segments_refused,
-        violations: law.violations,
-        unproven: bench.unproven(),
-        upper_ppb: surface.clusters.upper_ppb,
-        rolling_ppb: surface.clusters_rolling.upper_ppb,
-        connections_ppb: surface.connections.upper_ppb,
-        allow_listed: surface.allow_listed,
-        network_ppm: surface
-            .largest_prefix_ppm
-            .filter(|_| surface.affected >= gates::MIN_SPREAD)
-            .unwrap_or(0),
-        worst_day_ppb: surface.worst_day_ppb.unwrap_or(0),
-        spoofed_ppm: bench.spoofed_ppm(&rows),
-        candidates: bench.found.chosen.iter().flatten().count() as u64,
-        abusive: gathered.population.abusive,
-        capture_ppm: capture.packets.ppm.filter(|_| !is_provisional),
-        is_label_independent: false,
-        is_canary_done: false,
-        limit_ppb: wanted.limit_ppb,
-        connection_limit_ppb: wanted.connection_limit_ppb,
-    };
+    let measured =
+        bench.measured(&input, &coverage, &loss, &gaps, &law, (&surface, &capture, &rows));
     let held_out_days = (gathered.days.len() as u64).saturating_sub(1);
     let sentence = words::sentence(&surface.clusters, held_out_days, coverage.ppm);
     let decision = gates::decide(&measured, sentence, Some(bench.plan(&surface.clusters)));
@@ -181,6 +153,47 @@ impl<'a> Bench<'a> {
         self.choice.is_empty()
     }
 
+    fn measured(
+        &self,
+        input: &Input,
+        coverage: &Coverage,
+        loss: &Loss,
+        gaps: &[GapRow],
+        law: &Law,
+        (surface, capture, rows): (&Surface, &Capture, &[RuleRow]),
+    ) -> Measured {
+        Measured {
+            sweeps: input.sweeps,
+            coverage_ppm: coverage.ppm,
+            evicted_ppm: loss.evicted_ppm.or(Some(0).filter(|_| input.sweeps > 0)),
+            gaps_ppm: self.gaps_ppm(gaps),
+            days: self.gathered.days.len() as u64,
+            clusters: surface.clusters.n,
+            clusters_needed: bound::needed(0, self.wanted.limit_ppb, self.alpha_ppb),
+            rejected_ppm: ppm(input.rows_rejected, input.rows + input.rows_rejected),
+            refused: input.segments_refused,
+            violations: law.violations,
+            unproven: self.unproven(),
+            upper_ppb: surface.clusters.upper_ppb,
+            rolling_ppb: surface.clusters_rolling.upper_ppb,
+            connections_ppb: surface.connections.upper_ppb,
+            allow_listed: surface.allow_listed,
+            network_ppm: surface
+                .largest_prefix_ppm
+                .filter(|_| surface.affected >= gates::MIN_SPREAD)
+                .unwrap_or(0),
+            worst_day_ppb: surface.worst_day_ppb.unwrap_or(0),
+            spoofed_ppm: self.spoofed_ppm(rows),
+            candidates: self.found.chosen.iter().flatten().count() as u64,
+            abusive: self.gathered.population.abusive,
+            capture_ppm: capture.packets.ppm.filter(|_| !self.is_provisional()),
+            is_label_independent: false,
+            is_canary_done: false,
+            limit_ppb: self.wanted.limit_ppb,
+            connection_limit_ppb: self.wanted.connection_limit_ppb,
+        }
+    }
+
     /// What the numbers are about: the candidate, or the safest thresholds where there is none.
     fn effective(&self) -> Choice {
         if self.is_provisional() {
@@ -197,7 +210,7 @@ impl<'a> Bench<'a> {
         text::to_toml(&set.pinned(&chosen[..set.rules.len()]))
     }
 
-    fn bound(&self, k: u64, n: u64) -> Bound {
+    pub(super) fn bound(&self, k: u64, n: u64) -> Bound {
         let alpha_ppb = self.alpha_ppb;
         let point = u128::from(k) * u128::from(PPB);
         Bound {
@@ -266,95 +279,13 @@ impl<'a> Bench<'a> {
         Some((words::date(self.gathered.days[worst.1.0]), worst.0))
     }
 
-    fn rule_row(&self, rule: usize) -> RuleRow {
-        let set = self.rules.set();
-        let ast = &set.rules[rule];
-        let thresholds = ast.thresholds();
-        let chosen = self.found.chosen[rule];
-        let shown = chosen.unwrap_or(0);
-        let alone = Choice::default().with(rule, Some(shown), thresholds);
-        let mut labels = [0_u64; 4];
-        let mut sent = (0_u64, 0_u64);
-        for source in &self.gathered.acted {
-            let taken = self.pricer.taken(&source.facts, &alone).sent;
-            sent = (sent.0.saturating_add(taken.syn), sent.1.saturating_add(taken.packets));
-            labels[source.label as usize] += u64::from(taken.packets > 0);
-        }
-        let [legitimate_acted, abusive_acted, spoofable_acted, unknown_acted] = labels;
-        let spoofable_ppm = ppm(spoofable_acted, labels.iter().sum());
-        let level = u8::try_from(thresholds - shown).expect("a grid has at most 15 thresholds");
-        let ttl = self.pricer.ttl(rule, level);
-        let whole = &self.gathered.population.counts;
-        let one = RuleSet { rules: vec![ast.clone()], allow: Vec::new() };
-        RuleRow {
-            name: ast.name.clone(),
-            text: text::to_toml(&one),
-            action: ast.then.as_str(),
-            grid_metric: ast.grid.as_ref().map(|grid| ast.when[grid.predicate].metric.as_str()),
-            chosen: chosen.map(|index| self.threshold(rule, index)),
-            is_candidate: chosen.is_some(),
-            why_not: self.why_not(rule),
-            path: (0..thresholds).map(|index| self.step(rule, index)).collect(),
-            legitimate_acted,
-            abusive_acted,
-            spoofable_acted,
-            unknown_acted,
-            spoofable_ppm,
-            syn: self.pricer.share(sent.0, whole.syn),
-            packets: self.pricer.share(sent.1, whole.packets),
-            shortest_ttl_s: shortest_ttl_s(&ttl),
-            ttl,
-        }
-    }
-
-    fn threshold(&self, rule: usize, index: usize) -> Threshold {
-        let grid = self.rules.set().rules[rule].grid.as_ref();
-        Threshold { index, value: grid.and_then(|grid| grid.values.get(index)).copied() }
-    }
-
-    /// A threshold with what was chosen of the rules before it.
-    fn step(&self, rule: usize, index: usize) -> Step {
-        let thresholds = self.rules.set().rules[rule].thresholds();
-        let mut before = self.found.chosen;
-        before[rule..].fill(None);
-        before[rule] = Some(index);
-        let with = search::choice(self.rules, &before);
-        let alone = Choice::default().with(rule, Some(index), thresholds);
-        let table = self.gathered.clusters_held();
-        let tried = self.found.paths[rule].steps.iter().find(|step| step.index == index);
-        Step {
-            threshold: self.threshold(rule, index),
-            clusters: self.bound(table.hurt(&with), table.held_out()),
-            capture_ppm: self.pricer.capture_ppm(&alone),
-            is_tried: tried.is_some(),
-            is_accepted: tried.is_some_and(|step| step.is_accepted),
-        }
-    }
-
-    fn why_not(&self, rule: usize) -> Option<String> {
-        if self.found.chosen[rule].is_some() {
-            return None;
-        }
-        let Some(index) = self.found.paths[rule].accepted() else {
-            return Some("no threshold of it was shown to be safe".to_owned());
-        };
-        let spoofed = spoofed_at(&self.pricer, rule, index);
-        Some(if spoofed.is_some_and(|ppm| ppm > gates::MAX_SPOOFED_PPM) {
-            "most of the addresses that it would drop were never proven to exist: dropping by address \
-             is useless against a spoofed flood, SYN cookies are not"
-                .to_owned()
-        } else {
-            "it acts on no abusive source".to_owned()
-        })
-    }
-
     fn spoofed_ppm(&self, rows: &[RuleRow]) -> u64 {
         let chosen = rows.iter().zip(&self.rules.set().rules);
         let drops = chosen.filter(|(row, rule)| row.is_candidate && rule.is_drop());
         drops.filter_map(|(row, _)| row.spoofable_ppm).max().unwrap_or(0)
     }
 
-    fn gaps_ppm(&self, gaps: &[crate::model::GapRow]) -> Option<u64> {
+    fn gaps_ppm(&self, gaps: &[GapRow]) -> Option<u64> {
         let timed_ms = streams::sum(self.units, |unit| unit.timed_ns) / 1_000_000;
         let untimed_ms = streams::sum(self.units, |unit| unit.untimed_ns) / 1_000_000;
         let unobserved = gaps.iter().filter(|gap| gap.from_boot_ns.is_none());
@@ -372,43 +303,6 @@ impl<'a> Bench<'a> {
             unit.programs.iter().all(is_digest) && unit.evidence.iter().all(is_sealed)
         };
         self.units.values().filter(|unit| !is_proven(unit)).count() as u64
-    }
-
-    fn sensitivity(&self, choice: &Choice) -> Vec<Sensitivity> {
-        let row = |(cut, completed_percent): (usize, u64)| {
-            let of = |is_unknown_included| {
-                let table = self.gathered.table(cut, is_unknown_included);
-                self.bound(table.hurt(choice), table.held_out())
-            };
-            Sensitivity { completed_percent, known: of(false), with_unknown: of(true) }
-        };
-        CUTS_PERCENT.into_iter().enumerate().map(row).collect()
-    }
-
-    fn days(&self, choice: &Choice) -> Vec<DayRow> {
-        let table = self.gathered.clusters_held();
-        let row = |(at, day): (usize, &u32)| {
-            let units = || self.units.iter().filter(|(id, _)| id.day == *day).map(|(_, unit)| unit);
-            let buckets = || units().flat_map(|unit| unit.buckets.values());
-            let acted = |vector: &Vector| choice.acts(*vector);
-            DayRow {
-                date: words::date(*day),
-                is_held_out: at > 0,
-                new_clusters: table.held_out_on(at),
-                affected: table.hurt_on(at, choice),
-                affected_rolling: table.hurt_on(at, &self.rolling[at]),
-                sources: self.gathered.sources_on[at],
-                syn: buckets().map(|bucket| bucket.all.syn).sum(),
-                syn_acted: buckets()
-                    .flat_map(|bucket| &bucket.acted)
-                    .filter(|(vector, _)| acted(vector))
-                    .map(|(_, load)| load.syn)
-                    .sum(),
-                timed_ms: units().map(|unit| unit.timed_ns).sum::<u64>() / 1_000_000,
-                untimed_ms: units().map(|unit| unit.untimed_ns).sum::<u64>() / 1_000_000,
-            }
-        };
-        self.gathered.days.iter().enumerate().map(row).collect()
     }
 
     fn plan(&self, clusters: &Bound) -> Plan {
@@ -459,17 +353,4 @@ fn settle(pricer: &Pricer<'_>, rule: usize, last: usize) -> Option<usize> {
     let index = (0..=last).find(is_enough).unwrap_or(last);
     let spoofed = spoofed_at(pricer, rule, index).unwrap_or(0);
     (!is_drop || spoofed <= gates::MAX_SPOOFED_PPM).then_some(index)
-}
-
-/// Share of spoofable sources among those that a rule alone would have acted on.
-fn spoofed_at(pricer: &Pricer<'_>, rule: usize, index: usize) -> Option<u64> {
-    let thresholds = pricer.rules.set().rules[rule].thresholds();
-    let alone = Choice::default().with(rule, Some(index), thresholds);
-    let acted = pricer.gathered.acted.iter();
-    let mut counts = (0, 0);
-    for source in acted.filter(|source| pricer.taken(&source.facts, &alone).sent.packets > 0) {
-        counts.0 += u64::from(source.label == label::Label::Spoofable);
-        counts.1 += 1;
-    }
-    ppm(counts.0, counts.1)
 }

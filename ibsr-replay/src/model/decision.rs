@@ -130,6 +130,14 @@ pub struct Plan {
     pub sentence: String,
 }
 
+impl Plan {
+    /// Whether time would help at all.
+    #[must_use]
+    pub const fn is_missing(&self) -> bool {
+        self.have_clusters < self.needed_clusters || self.more_whole_days > 0
+    }
+}
+
 /// What was asked for.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Settings {
