@@ -12,7 +12,7 @@ use ibsr_proto::addr::SourceAddr;
 use ibsr_proto::ports::PortSet;
 use ibsr_proto::snapshot::Source;
 use ibsr_replay::site::{
-    Attack, AttackKind, Crowd, Daily, Packet, Preset, SiteSpec, Stampede, Steady, Sweeps, Wire,
+    Attack, AttackKind, Crowd, Mix, Packet, Preset, SiteSpec, Stampede, Steady, Sweeps, Wire,
 };
 use ibsr_tests::frames::Frame;
 use ibsr_tests::prog::Sensor;
@@ -44,7 +44,8 @@ fn site() -> SiteSpec {
     };
     SiteSpec {
         days: 1,
-        daily: Daily {
+        clients_a_day: 3_800,
+        mix: Mix {
             short_http: 3_000,
             keep_alive: 150,
             bulk: 3,
