@@ -26,8 +26,8 @@ fn head(report: &Report, out: &mut String) {
     let verdict = report.decision.verdict;
     paragraph(out, &format!("# {}: `{verdict}`", head.title));
     paragraph(out, &format!("**{}** {}", md_prose(&head.meaning), md_prose(head.next)));
-    if let Some(not_whole) = head.not_whole {
-        paragraph(out, &format!("> **Note:** {}", md_prose(not_whole)));
+    for note in head.not_whole.iter().chain(&head.provisional) {
+        paragraph(out, &format!("> **Note:** {}", md_prose(note)));
     }
     for reason in &report.decision.reasons {
         out.push_str(&format!("- {}\n", md_prose(reason)));

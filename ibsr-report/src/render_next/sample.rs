@@ -28,7 +28,7 @@ pub const HOSTILE: &str = "<script>alert(1)</script>\u{1b}[2J|`\"'[x](http://evi
 
 /// One for each verdict, and one without any data.
 pub fn all() -> Vec<Report> {
-    vec![empty(), insufficient(), not_ready(), no_benefit(), canary(), ready()]
+    vec![empty(), insufficient(), not_ready(), provisional(), no_benefit(), canary(), ready()]
 }
 
 /// Nothing was read.
@@ -48,6 +48,7 @@ pub fn empty() -> Report {
         },
         settings: settings(),
         rules: Vec::new(),
+        is_provisional: false,
         candidate: String::new(),
         surface: Surface { clusters: bound(0, 0), ..Surface::default() },
         capture: Capture::default(),
@@ -119,6 +120,17 @@ pub fn no_benefit() -> Report {
     report.decision.verdict = Verdict::NoBenefit;
     report.decision.reasons = vec!["no abusive source was seen".into()];
     report.capture = Capture::default();
+    report
+}
+
+/// Two weeks in which no threshold of any rule was shown to be safe.
+pub fn provisional() -> Report {
+    let mut report = not_ready();
+    report.is_provisional = true;
+    for rule in &mut report.rules {
+        (rule.chosen, rule.is_candidate) = (None, false);
+        rule.why_not = Some("no threshold of it was shown to be safe".into());
+    }
     report
 }
 

@@ -205,6 +205,17 @@ fn a_run_ends_with_0_only_when_ready_and_whole() {
     }
 }
 
+#[test]
+fn numbers_of_rules_that_were_not_accepted_are_called_provisional() {
+    let (provisional, settled) = (sample::provisional(), sample::not_ready());
+    for ((name, page), (_, other)) in pages(&provisional).into_iter().zip(pages(&settled)) {
+        assert!(page.contains("Provisional: no threshold of any rule"), "{name}");
+        assert!(page.contains("none of which was shown to be safe"), "{name}");
+        assert!(!other.contains("Provisional"), "{name}");
+    }
+    assert!(toml::rules(&provisional).contains("# Provisional"));
+}
+
 /// More hosts than a page can hold, and as many days: the page stays bounded.
 #[test]
 fn long_lists_are_cut_with_a_line_that_says_so() {

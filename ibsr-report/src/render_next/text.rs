@@ -48,8 +48,8 @@ fn head(report: &Report, out: &mut String) {
         }
     }
     line(out, "");
-    if let Some(not_whole) = head.not_whole {
-        line(out, not_whole);
+    for note in head.not_whole.iter().chain(&head.provisional) {
+        line(out, note);
     }
     line(out, head.next);
     line(out, &format!("{}, {}. {}.", head.hosts, head.period, head.made));

@@ -15,6 +15,10 @@ pub fn rules(report: &Report) -> String {
         format!("Verdict: {}. {}", decision.verdict, decision.sentence),
         format!("Searched in the rule set {}.", report.settings.rules_sha256),
     ];
+    if report.is_provisional {
+        lines
+            .push("Provisional: the safest thresholds, none of which was shown to be safe.".into());
+    }
     if !decision.verdict.is_ready() {
         lines.push("The verdict does not allow to enforce them.".into());
     }

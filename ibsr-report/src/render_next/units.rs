@@ -22,23 +22,23 @@ pub fn ppm(share_ppm: u64) -> String {
 /// A share in thousand millionths: three digits below 1 %, two decimals above, four near all.
 #[must_use]
 pub fn share(share_ppb: u64) -> String {
-    let step = step(share_ppb);
+    let step = step(share_ppb, 3);
     let half = if share_ppb >= NEARLY_ALL_PPB { 0 } else { step / 2 };
     percent(share_ppb.saturating_add(half) / step * step)
 }
 
-/// An upper bound in thousand millionths, rounded up.
+/// An upper bound in thousand millionths, with four digits below 1 %, rounded up.
 #[must_use]
 pub fn bound(upper_ppb: u64) -> String {
-    let step = step(upper_ppb);
+    let step = step(upper_ppb, 4);
     percent(upper_ppb.div_ceil(step).saturating_mul(step))
 }
 
 /// The last digit that is shown.
-fn step(share_ppb: u64) -> u64 {
+const fn step(share_ppb: u64, digits: u32) -> u64 {
     match share_ppb {
-        0..1000 => 1,
-        1000..PPB_PER_PERCENT => 10_u64.pow(share_ppb.ilog10() - 2),
+        0 => 1,
+        1..PPB_PER_PERCENT => 10_u64.pow((share_ppb.ilog10() + 1).saturating_sub(digits)),
         PPB_PER_PERCENT..NEARLY_ALL_PPB => PPB_PER_PERCENT / 100,
         _ => PPB_PER_PERCENT / 10_000,
     }
@@ -151,10 +151,10 @@ mod tests {
     fn a_bound_rounds_up() {
         let cases = [
             (998_000, "0.0998 %"),
-            (998_001, "0.0999 %"),
+            (998_001, "0.09981 %"),
             (999_999, "0.1 %"),
             (1_000_000, "0.1 %"),
-            (1_000_001, "0.101 %"),
+            (1_000_001, "0.1001 %"),
             (7, "0.0000007 %"),
             (12_340_001, "1.24 %"),
             (999_999_999, "100 %"),

@@ -17,6 +17,8 @@ pub struct Head {
     pub next: &'static str,
     /// Whether and why some of the input is missing.
     pub not_whole: Option<&'static str>,
+    /// Whether the numbers are of rules that were not accepted.
+    pub provisional: Option<&'static str>,
     /// Where it was observed.
     pub hosts: String,
     /// When it was observed.
@@ -24,6 +26,9 @@ pub struct Head {
     /// By whom and when the report was made.
     pub made: String,
 }
+
+const PROVISIONAL: &str = "Provisional: no threshold of any rule could be accepted, so every \
+    number here is of the safest threshold of every rule.";
 
 /// Exit code of a run that ends with this report.
 #[must_use]
@@ -43,6 +48,7 @@ pub fn head(report: &Report) -> Head {
             "Not whole: there was no data, some of it could not be used, or it does not add up. \
              The section on the input says which.",
         ),
+        provisional: report.is_provisional.then_some(PROVISIONAL),
         hosts: hosts(report),
         period: period(report),
         made: format!("Made {} by {}", report.generated_at, report.tool),
@@ -162,6 +168,13 @@ fn gate_row(gate: &Gate, style: Style) -> Vec<Cell> {
     ]
 }
 
+/// With a capital letter and a full stop.
+fn sentence(text: &str) -> String {
+    let mut chars = text.chars();
+    let first: String = chars.next().into_iter().flat_map(char::to_uppercase).collect();
+    format!("{first}{}.", chars.as_str().trim_end_matches('.'))
+}
+
 /// What is missing; none where time would not help.
 pub(super) fn plan(report: &Report, style: Style) -> Option<Section> {
     let plan = report.decision.plan.as_ref()?;
@@ -180,6 +193,6 @@ pub(super) fn plan(report: &Report, style: Style) -> Option<Section> {
         id: "plan",
         title: "How much is missing",
         is_summary: true,
-        blocks: vec![Block::Say(plan.sentence.clone()), Block::Facts(facts)],
+        blocks: vec![Block::Say(sentence(&plan.sentence)), Block::Facts(facts)],
     })
 }

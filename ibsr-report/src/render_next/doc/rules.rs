@@ -139,7 +139,13 @@ pub(super) fn candidate(report: &Report) -> Section {
         vec![Block::Say("There is none: no rule may act.".into())]
     } else {
         let mut blocks = Vec::new();
-        if !report.decision.verdict.is_ready() {
+        if report.is_provisional {
+            blocks.push(Block::Warn(
+                "To read, not to enforce: the safest threshold of every rule, none of which was \
+                 shown to be safe."
+                    .into(),
+            ));
+        } else if !report.decision.verdict.is_ready() {
             blocks.push(Block::Warn(
                 "To read, not to enforce: the verdict does not allow it.".into(),
             ));

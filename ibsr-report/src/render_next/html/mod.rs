@@ -35,7 +35,7 @@ pub fn report(report: &Report) -> String {
             title => head.title,
             meaning => head.meaning,
             next => head.next,
-            not_whole => head.not_whole,
+            notes => head.not_whole.into_iter().chain(head.provisional).collect::<Vec<_>>(),
             hosts => text(&head.hosts),
             period => text(&head.period),
             made => text(&head.made),
