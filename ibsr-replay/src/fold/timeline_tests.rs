@@ -147,3 +147,12 @@ fn a_window_is_complete_only_inside_one_run_of_timed_intervals() {
     assert_eq!(complete, [10, 11, 14, 15]);
     assert!(!timeline.is_complete(u64::MAX));
 }
+
+#[test]
+fn the_wall_clock_is_known_on_both_sides_of_a_sweep() {
+    let clock = WallClock { at_boot_ns: 10 * S, at_unix_ms: 50_000 };
+    assert_eq!(clock.unix_ms(8 * S), 48_000);
+    assert_eq!(clock.unix_ms(11 * S), 51_000);
+    assert_eq!(clock.unix_ms(u64::MAX), 50_000 + (u64::MAX - 10 * S) / 1_000_000);
+    assert_eq!(WallClock { at_boot_ns: u64::MAX, at_unix_ms: 5 }.unix_ms(0), 0);
+}

@@ -381,3 +381,7 @@ fn forget_idle(rules: &Compiled, recent: &mut Recent, current: u64, memory: u64)
         recent.rules.clear();
     }
 }
+
+#[cfg(test)]
+#[path = "unit_tests.rs"]
+mod tests;

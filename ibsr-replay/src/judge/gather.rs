@@ -67,7 +67,7 @@ pub struct Gathered {
     pub connections: u64,
     /// Abusive sources and their packets.
     pub abusive: (u64, u64),
-    /// (sources, protected ones) of each cluster with a source acted on.
+    /// (sources, protected ones) of each cluster with a source acted on, sorted.
     pub clusters: Vec<(IpNet, u64, u64)>,
 }
 
@@ -224,6 +224,7 @@ impl<'a> Gatherer<'a> {
     pub fn finish(mut self) -> Gathered {
         self.close_cluster();
         self.prune();
+        self.all.clusters.sort_unstable();
         let by = self.by;
         self.all.busiest.sort_unstable_by_key(|s| (Reverse(busy(&s.facts, by)), s.addr));
         self.all

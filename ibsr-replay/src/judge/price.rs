@@ -190,8 +190,9 @@ impl<'a> Pricer<'a> {
 
     /// (sources, protected sources) of a cluster.
     fn cluster_size(&self, net: ipnet::IpNet) -> (u64, u64) {
-        let of = self.gathered.clusters.iter().find(|(known, ..)| *known == net);
-        of.map_or((0, 0), |(_, sources, protected)| (*sources, *protected))
+        let clusters = &self.gathered.clusters;
+        let at = clusters.binary_search_by_key(&net, |(known, ..)| *known);
+        at.map_or((0, 0), |at| (clusters[at].1, clusters[at].2))
     }
 
     /// Whom it would have caught.

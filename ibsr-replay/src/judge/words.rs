@@ -85,6 +85,11 @@ pub fn plan(plan: &Plan, limit_ppb: u64) -> String {
         None if plan.needed_clusters == u64::MAX => {
             format!("no number of clusters would show {limit} with so many of them affected")
         }
+        // Before the second day nothing is held out, so nobody knows how fast they come.
+        None if whole > 0 => format!(
+            "{whole} more days are needed for a hold-out of a week, and in them {} legitimate clusters to show {limit}",
+            plan.needed_clusters.saturating_sub(plan.have_clusters)
+        ),
         None => format!(
             "{} legitimate clusters are needed to show {limit}, there are {}, and no new ones come",
             plan.needed_clusters, plan.have_clusters
@@ -127,6 +132,23 @@ mod tests {
         assert_eq!(percent(1_000_000), "0.100 %");
         assert_eq!(percent(999_000_000), "99.9 %");
         assert_eq!(percent(1_000_000_000), "100.0 %");
+    }
+
+    /// After one day, and after a week in which nobody came.
+    #[test]
+    fn a_plan_without_a_rate_names_what_is_known() {
+        let missing = |more_whole_days| Plan {
+            needed_clusters: 2995,
+            have_clusters: 0,
+            clusters_per_day_milli: 0,
+            more_days_milli: None,
+            more_whole_days,
+            sentence: String::new(),
+        };
+        let first_day = plan(&missing(6), 1_000_000);
+        assert!(first_day.starts_with("6 more days") && first_day.contains("2995"), "{first_day}");
+        let week = plan(&missing(0), 1_000_000);
+        assert!(week.contains("there are 0, and no new ones come"), "{week}");
     }
 
     #[test]
