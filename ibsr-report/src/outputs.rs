@@ -3,13 +3,14 @@
 
 use ibsr_replay::model::Report;
 
-use crate::render::{csv, json, md, text, toml};
+use crate::render::{csv, html, json, md, text, toml};
 
 /// Name and contents of each file.
 #[must_use]
 pub fn files(report: &Report) -> Vec<(&'static str, String)> {
     vec![
         ("report.txt", text::report(report)),
+        ("report.html", html::report(report)),
         ("report.md", md::report(report)),
         ("report.json", json::report(report)),
         ("rules.toml", toml::rules(report)),
