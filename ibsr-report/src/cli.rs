@@ -14,6 +14,7 @@ use jiff::Timestamp;
 use jiff::civil::Date;
 
 use crate::compact::CompactArgs;
+use crate::ingest::remote::InputFormat;
 
 const AFTER_HELP: &str = "\
 Examples:
@@ -109,6 +110,12 @@ pub struct InputArgs {
     /// difference. Objects are copied to the directory for temporary files (TMPDIR) first.
     #[arg(value_name = "INPUT", required = true)]
     pub inputs: Vec<PathBuf>,
+
+    /// What the inputs are
+    ///
+    /// Other formats than ours say less: what cannot be known from them is a gap.
+    #[arg(long, value_name = "FORMAT", value_enum, default_value_t = InputFormat::Auto)]
+    pub input_format: InputFormat,
 
     /// Threads that read and fold; the result is the same for any number
     ///

@@ -57,7 +57,7 @@ pub fn fold(input: &InputArgs, folding: &Folding) -> anyhow::Result<Partial> {
         .threads
         .or_else(|| std::thread::available_parallelism().ok())
         .map_or(1, NonZeroUsize::get);
-    let gathered = gather(&input.inputs, &input.s3)?;
+    let gathered = gather(&input.inputs, &input.s3, input.input_format)?;
     let verified = verify(&gathered.files, threads);
     fold_verified(verified, folding, threads)
 }

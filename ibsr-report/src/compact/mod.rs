@@ -48,7 +48,7 @@ pub fn compact(args: &CompactArgs) -> anyhow::Result<Answer> {
         .threads
         .or_else(|| std::thread::available_parallelism().ok())
         .map_or(1, NonZeroUsize::get);
-    let gathered = gather(&args.input.inputs, &args.input.s3)?;
+    let gathered = gather(&args.input.inputs, &args.input.s3, args.input.input_format)?;
     let verified = verify(&gathered.files, threads);
     let days = day::split(verified.segments);
     let mut names = HashSet::new();

@@ -15,7 +15,7 @@ pub const MAX_LINE_BYTES: u64 = 1 << 20;
 pub enum Line<'a> {
     /// A whole line with its line feed; the last one of a torn file may lack it.
     Whole(&'a [u8]),
-    /// A piece of a line beyond [`MAX_LINE_BYTES`].
+    /// A piece of a line beyond the cap, [`MAX_LINE_BYTES`] if no other was asked for.
     Part {
         /// Whether it is the first piece: say it once.
         is_first: bool,
@@ -28,6 +28,7 @@ pub enum Line<'a> {
 #[derive(Debug)]
 pub struct Lines<R> {
     reader: R,
+    cap: u64,
     buffer: Vec<u8>,
     number: u64,
     is_inside: bool,
@@ -36,7 +37,12 @@ pub struct Lines<R> {
 impl<R: BufRead> Lines<R> {
     /// From the start of a file.
     pub const fn new(reader: R) -> Self {
-        Self { reader, buffer: Vec::new(), number: 0, is_inside: false }
+        Self::with_cap(reader, MAX_LINE_BYTES)
+    }
+
+    /// The same with lines of up to `cap` bytes.
+    pub const fn with_cap(reader: R, cap: u64) -> Self {
+        Self { reader, cap, buffer: Vec::new(), number: 0, is_inside: false }
     }
 
     /// Number of the line that [`Self::next`] returned last, from 1.
@@ -50,13 +56,13 @@ impl<R: BufRead> Lines<R> {
     /// What reading the file said; a cut archive ends here.
     pub fn next(&mut self) -> io::Result<Option<Line<'_>>> {
         self.buffer.clear();
-        self.reader.by_ref().take(MAX_LINE_BYTES).read_until(b'\n', &mut self.buffer)?;
+        self.reader.by_ref().take(self.cap).read_until(b'\n', &mut self.buffer)?;
         if self.buffer.is_empty() {
             return Ok(None);
         }
         let is_first = !self.is_inside;
         self.number += u64::from(is_first);
-        let is_cut = !self.buffer.ends_with(b"\n") && self.buffer.len() as u64 == MAX_LINE_BYTES;
+        let is_cut = !self.buffer.ends_with(b"\n") && self.buffer.len() as u64 == self.cap;
         self.is_inside = is_cut;
         let bytes = self.buffer.as_slice();
         Ok(Some(match is_first && !is_cut {

@@ -7,6 +7,7 @@
 
 pub mod discover;
 pub mod lines;
+pub mod nr_ibsr;
 pub mod open;
 pub mod parquet;
 pub mod plan;

@@ -8,6 +8,7 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
+use clap::ValueEnum;
 use ibsr_s3::{Backoff, Client, Object, S3Args, S3Url};
 use tempfile::TempDir;
 use tokio::io::AsyncWriteExt as _;
@@ -15,6 +16,7 @@ use tokio::task::JoinSet;
 use tracing::info;
 
 use super::discover::{Found, discover, is_segment, segment_name, unfold};
+use super::nr_ibsr;
 
 /// Objects under way at once: hides the latency of small objects, costs 64 KiB each.
 const AT_ONCE: usize = 16;
@@ -24,37 +26,62 @@ const AT_ONCE: usize = 16;
 pub struct Gathered {
     /// In no particular order.
     pub files: Vec<Found>,
-    /// Holds what was fetched.
-    _fetched: Option<TempDir>,
+    /// Hold what was fetched and translated.
+    _made: Vec<TempDir>,
+}
+
+/// What the inputs are.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
+pub enum InputFormat {
+    /// Segments, in any packing
+    #[default]
+    Auto,
+    /// Snapshots of nr-ibsr, JSON Lines of its versions 5 to 7
+    NrIbsr,
 }
 
 /// Finds or fetches every segment of `inputs`.
 ///
 /// # Errors
 /// When an input does not exist, or an object cannot be listed or fetched.
-pub fn gather(inputs: &[PathBuf], s3: &S3Args) -> anyhow::Result<Gathered> {
+pub fn gather(inputs: &[PathBuf], s3: &S3Args, format: InputFormat) -> anyhow::Result<Gathered> {
+    let (files, mut made) = fetch_remote(inputs, s3)?;
+    let files = match format {
+        InputFormat::Auto => unfold(files),
+        InputFormat::NrIbsr => {
+            let dir = temporary("failed to make a directory for segments")?;
+            let files = nr_ibsr::translate(files, dir.path())?;
+            made.push(dir);
+            files
+        }
+    };
+    Ok(Gathered { files, _made: made })
+}
+
+fn temporary(failed: &'static str) -> anyhow::Result<TempDir> {
+    tempfile::Builder::new().prefix("ibsr-report-").tempdir().context(failed)
+}
+
+fn fetch_remote(inputs: &[PathBuf], s3: &S3Args) -> anyhow::Result<(Vec<Found>, Vec<TempDir>)> {
     let is_remote = |input: &&PathBuf| input.to_str().is_some_and(S3Url::is_s3);
     let (remote, local): (Vec<_>, Vec<_>) = inputs.iter().partition(is_remote);
     let local: Vec<_> = local.into_iter().cloned().collect();
     let mut files = discover(&local)?;
     if remote.is_empty() {
-        return Ok(Gathered { files: unfold(files), _fetched: None });
+        return Ok((files, Vec::new()));
     }
     let urls = remote
         .iter()
         .filter_map(|input| input.to_str())
         .map(str::parse)
         .collect::<Result<Vec<S3Url>, _>>()?;
-    let dir = tempfile::Builder::new()
-        .prefix("ibsr-report-")
-        .tempdir()
-        .context("failed to make a directory for objects")?;
+    let dir = temporary("failed to make a directory for objects")?;
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
         .context("failed to start the runtime for S3")?;
     files.extend(runtime.block_on(fetch_all(&urls, s3, dir.path()))?);
-    Ok(Gathered { files: unfold(files), _fetched: Some(dir) })
+    Ok((files, vec![dir]))
 }
 
 async fn fetch_all(urls: &[S3Url], s3: &S3Args, dir: &Path) -> anyhow::Result<Vec<Found>> {
