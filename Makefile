@@ -18,8 +18,8 @@ ROOT := $(if $(filter 0,$(shell id -u)),,sudo)
 # Debian 12 packages: to build, for the demo, for the tests.
 BUILD_PACKAGES := ca-certificates clang-19 gcc libelf-dev linux-libc-dev make pkg-config zlib1g-dev
 DEMO_PACKAGES := $(BUILD_PACKAGES) curl ethtool iproute2 nginx-light procps tcpdump util-linux
-TEST_PACKAGES := $(DEMO_PACKAGES) bpftool chromium clang-14 clang-format-19 e2fsprogs iputils-ping jq \
-	mmdebstrap python3 python3-pip strace systemd systemd-container
+TEST_PACKAGES := $(DEMO_PACKAGES) bpftool chromium clang-14 clang-format-19 e2fsprogs \
+	fonts-dejavu-core iputils-ping jq mmdebstrap python3 python3-pip strace systemd systemd-container
 FLEET_PACKAGES := openjdk-17-jre-headless python3 python3-venv
 # The oracle of the report, and the cluster that folds for a fleet.
 FLEET_PYTHON := duckdb==2.0.0 pyspark==4.1.4
