@@ -123,10 +123,11 @@ fn spread(random: &mut Random, first: u64, last: u64) -> u64 {
 fn random(seed: u64, most_days: u64, most_clients: u64) -> SiteSpec {
     let mut random = Random::of(seed, &[0x5173]);
     let days = random.between((8.min(most_days), most_days));
-    let clients = spread(&mut random, (most_clients / 40).max(20), most_clients);
+    let clients = spread(&mut random, (most_clients / 20).max(20), most_clients);
     let quiet = quiet(seed, days, clients);
-    // A third of the sites has nobody who stampedes, the others up to 2 % of their clients.
-    let stampede_ppm = if random.chance(PPM / 3) { 0 } else { spread(&mut random, 100, 20_000) };
+    // A quarter of the sites has nobody who stampedes. In the others they are about as many
+    // as a usual limit of one in a thousand allows, where a verdict is hardest to reach.
+    let stampede_ppm = if random.chance(PPM / 4) { 0 } else { spread(&mut random, 500, 8_000) };
     let rates = [3, 8, 15, 30, 60, 150, 400];
     let hardest = 1 + random.below(rates.len() as u64) as usize;
     let mut spec = SiteSpec {

@@ -1,0 +1,105 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! Acceptance: many seeded sites, each judged as a report would judge it, and each verdict
+//! held against the truth. What a bound promises is about the sites that come out ready:
+//! among all sites, few may be ready and hurt more than their limit.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::thread;
+
+use ibsr_replay::fold::compiled::Compiled;
+use ibsr_replay::rules::family::family;
+use ibsr_replay::site::{Preset, SiteSpec};
+
+#[path = "sites/replay.rs"]
+mod replay;
+#[path = "sites/tampered.rs"]
+mod tampered;
+#[path = "sites/verdict.rs"]
+mod verdict;
+
+use verdict::Judged;
+
+/// Sites of the test; all of them with `IBSR_SITES=1000`.
+const SITES: u64 = 200;
+const MOST_DAYS: u64 = 9;
+const MOST_CLIENTS: u64 = 2_500;
+const WINDOW_NS: u64 = 10_000_000_000;
+/// Of all sites so many in a hundred may be ready and hurt more than their limit.
+const MISTAKES_PERCENT: u64 = 5;
+/// Of a planted flood's packets so many in a hundred must be acted on.
+const CAPTURE_PERCENT: u64 = 90;
+
+fn rules() -> Compiled {
+    Compiled::new(family(), WINDOW_NS)
+}
+
+fn spec(seed: u64) -> SiteSpec {
+    Preset::Random.spec(seed, MOST_DAYS, MOST_CLIENTS)
+}
+
+fn sites() -> u64 {
+    let wanted = std::env::var("IBSR_SITES").ok();
+    wanted.map_or(SITES, |count| count.parse().expect("`IBSR_SITES` is a number"))
+}
+
+/// Judges the sites with these seeds, on every CPU.
+fn judge_all(count: u64) -> Vec<Judged> {
+    let next = AtomicU64::new(1);
+    let work = || {
+        let rules = rules();
+        let mut judged = Vec::new();
+        loop {
+            let seed = next.fetch_add(1, Ordering::Relaxed);
+            if seed > count {
+                return judged;
+            }
+            judged.push(Judged::new(seed, &spec(seed), &rules));
+        }
+    };
+    let threads = thread::available_parallelism().map_or(1, usize::from);
+    thread::scope(|scope| {
+        let workers: Vec<_> = (0..threads).map(|_| scope.spawn(work)).collect();
+        workers.into_iter().flat_map(|worker| worker.join().expect("no panic")).collect()
+    })
+}
+
+/// The promise of the whole product, over sites whose truth is known.
+#[test]
+fn ready_sites_keep_their_promise() {
+    let all = judge_all(sites());
+    let ready: Vec<&Judged> = all.iter().filter(|site| site.verdict.is_ready()).collect();
+    let mistakes: Vec<&&Judged> = ready.iter().filter(|site| site.is_mistake()).collect();
+    let count = |of: fn(&Judged) -> bool| all.iter().filter(|site| of(site)).count();
+    println!(
+        "{} sites: {} ready, {} of them above their limit; {} could be ready only by mistake",
+        all.len(),
+        ready.len(),
+        mistakes.len(),
+        count(Judged::is_trap),
+    );
+    all.iter().for_each(|site| println!("{}", site.line()));
+    let few = all.len() as u64 * MISTAKES_PERCENT / 100;
+    assert!(mistakes.len() as u64 <= few, "{} mistakes", mistakes.len());
+    // A judge who never says yes makes no mistakes, and is no use; sites where a yes would
+    // be wrong must be among them, or nothing was tested.
+    assert!(ready.len() * 5 >= all.len(), "only {} of {} ready", ready.len(), all.len());
+    assert!(count(Judged::is_trap) * 10 >= all.len(), "hardly a trap");
+    for site in &ready {
+        assert!(site.never_dropped.is_empty(), "{}", site.line());
+    }
+    capture_is_enough(&ready);
+}
+
+/// Floods that the chosen threshold is for are caught nearly whole: what is missed is the
+/// time until the third window is over.
+fn capture_is_enough(ready: &[&Judged]) {
+    let with_floods: Vec<_> = ready.iter().filter(|site| site.flood.sent > 0).collect();
+    assert!(with_floods.len() * 2 >= ready.len(), "floods in {} sites", with_floods.len());
+    let (mut acted, mut sent) = (0, 0);
+    for site in with_floods {
+        acted += site.flood.acted;
+        sent += site.flood.sent;
+    }
+    println!("planted floods: {acted} of {sent} packets acted on");
+    assert!(acted * 100 >= sent * CAPTURE_PERCENT, "{acted} of {sent}");
+}
