@@ -28,8 +28,6 @@
 
 mod line;
 mod run;
-#[cfg(test)]
-mod tests;
 
 use std::collections::BTreeMap;
 use std::fs;
