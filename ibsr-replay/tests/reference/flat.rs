@@ -8,8 +8,9 @@ use ibsr_proto::snapshot::Row;
 use ibsr_replay::fold::compiled::Compiled;
 use ibsr_replay::fold::facts::{FoldedUnit, UnitId};
 use ibsr_replay::fold::gaps::GapFact;
+use ibsr_replay::fold::horizon::Partition;
 use ibsr_replay::fold::source_facts::SourceFacts;
-use ibsr_replay::fold::unit::{Partition, UnitFold};
+use ibsr_replay::fold::unit::UnitFold;
 use ibsr_replay::fold::vector::Vector;
 use ibsr_replay::rules::ast::MAX_RULES;
 

@@ -80,8 +80,12 @@ fn older_life(rng: &mut Rng, record: &mut Record) {
 fn state_gap(rng: &mut Rng, scale: &Scale, record: &mut Record) {
     let at_ns = record.sweep.at_boot_ns;
     let start_ns = at_ns - rng.between(0, scale.period_ns * 2);
-    let from_boot_ns = rng.pick(&[start_ns, record.sweep.since_boot_ns, at_ns]);
-    let to_boot_ns = from_boot_ns + rng.between(1, scale.period_ns);
+    let mut from_boot_ns = rng.pick(&[start_ns, record.sweep.since_boot_ns, at_ns]);
+    let mut to_boot_ns = from_boot_ns + rng.between(1, scale.period_ns);
+    if rng.chance(25) && start_ns < record.sweep.since_boot_ns {
+        // It ends where the interval begins.
+        (from_boot_ns, to_boot_ns) = (start_ns, record.sweep.since_boot_ns);
+    }
     let reason = rng.pick(&[GapReason::Disk, GapReason::Retention, GapReason::Detached]);
     record.gaps.push(Gap { from_boot_ns, to_boot_ns, reason, segment: None });
 }
