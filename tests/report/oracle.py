@@ -77,7 +77,7 @@ SELECT host, scope, src, w FROM (
   SELECT *, count(*) FILTER (is_hit) OVER (PARTITION BY host, scope, src ORDER BY w
     RANGE BETWEEN $of - 1 PRECEDING AND CURRENT ROW) AS hits FROM judged)
 WHERE is_hit AND hits >= $k AND NOT list_contains($allow, src)
-  AND NOT coalesce((w - shaken) * $w <= $established_s * 1000000000, false)
+  AND NOT coalesce((w - shaken) * $w <= $established_s::HUGEINT * 1000000000, false)
   AND 1 + greatest(coalesce(most, 0), coalesce(earlier_most, 0)) * 1000000000 // $w < $shared;
 
 CREATE TEMP TABLE acting AS
@@ -100,7 +100,7 @@ SELECT src, label, {columns}, ports, peak FROM (
   JOIN (SELECT src, max(ports) AS ports FROM (
           SELECT host, scope, src, count(DISTINCT dst_port) AS ports
           FROM increment WHERE packets > 0 GROUP BY ALL) GROUP BY src) USING (src)
-  LEFT JOIN (SELECT src, max(syn) AS peak FROM win WHERE is_complete GROUP BY src) USING (src))
+  LEFT JOIN (SELECT src, nullif(max(syn), 0) AS peak FROM win WHERE is_complete GROUP BY src) USING (src))
 """
 
 ACTED = """
