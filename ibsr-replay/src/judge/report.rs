@@ -302,7 +302,10 @@ impl<'a> Bench<'a> {
         let is_proven = |unit: &crate::fold::facts::UnitFacts| {
             unit.programs.iter().all(is_digest) && unit.evidence.iter().all(is_sealed)
         };
-        self.units.values().filter(|unit| !is_proven(unit)).count() as u64
+        let all = streams::streams(self.units);
+        let is_unproven =
+            |stream: &&streams::StreamUnits<'_>| !stream.days.iter().all(|d| is_proven(d));
+        all.iter().filter(is_unproven).count() as u64
     }
 
     fn plan(&self, clusters: &Bound) -> Plan {

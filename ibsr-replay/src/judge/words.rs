@@ -31,6 +31,17 @@ pub fn percent(ppb: u64) -> String {
     if digits == 0 { format!("{whole} %") } else { format!("{whole}.{} %", &part[..digits]) }
 }
 
+/// The same, rounded up: a bound that is rounded down is none.
+#[must_use]
+pub fn percent_up(ppb: u64) -> String {
+    let step = match ppb {
+        0..1_000_000 => 100,
+        1_000_000..100_000_000 => 10_000,
+        _ => 1_000_000,
+    };
+    percent(ppb.div_ceil(step) * step)
+}
+
 /// The sentence of every report.
 #[must_use]
 pub fn sentence(clusters: &Bound, held_out_days: u64, coverage_ppm: Option<u64>) -> String {
@@ -45,7 +56,7 @@ pub fn sentence(clusters: &Bound, held_out_days: u64, coverage_ppm: Option<u64>)
         "On held-out traffic of {held_out_days} days, {k} of {n} legitimate source clusters (UNKNOWN counted as \
          legitimate) would have been affected by this rule set. With 95 % confidence the true share is below {}, \
          if future traffic resembles the held-out days and the labels are right. Coverage was {coverage}.",
-        percent(upper_ppb)
+        percent_up(upper_ppb)
     )
 }
 
@@ -149,6 +160,15 @@ mod tests {
         assert!(first_day.starts_with("6 more days") && first_day.contains("2995"), "{first_day}");
         let week = plan(&missing(0), 1_000_000);
         assert!(week.contains("there are 0, and no new ones come"), "{week}");
+    }
+
+    #[test]
+    fn a_bound_is_never_shown_smaller_than_it_is() {
+        assert_eq!(percent_up(465_001), "0.04651 %");
+        assert_eq!(percent_up(465_000), "0.04650 %");
+        assert_eq!(percent_up(999_999), "0.100 %");
+        assert_eq!(percent_up(12_345_678), "1.235 %");
+        assert_eq!(percent_up(999_999_999), "100.0 %");
     }
 
     #[test]
