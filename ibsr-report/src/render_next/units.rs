@@ -70,11 +70,11 @@ pub fn plural(number: u64, noun: &str) -> String {
     format!("{number} {noun}{ending}")
 }
 
-/// Thousandths with at most one decimal: `4.2`, `430`.
+/// Thousandths with at most one decimal: `4.2`, `430`; none from ten thousand on.
 #[must_use]
 pub fn milli(thousandths: u64) -> String {
     let tenths = thousandths / 100 + u64::from(thousandths % 100 >= 50);
-    if tenths.is_multiple_of(10) || tenths >= 1000 {
+    if tenths.is_multiple_of(10) || tenths >= 100_000 {
         (tenths / 10).to_string()
     } else {
         format!("{}.{}", tenths / 10, tenths % 10)

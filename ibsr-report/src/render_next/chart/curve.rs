@@ -65,7 +65,8 @@ fn capture(svg: &mut Svg, rule: &RuleRow, x: &[f64]) {
 
 fn bound(svg: &mut Svg, rule: &RuleRow, limit_ppb: u64, x: &[f64]) {
     let uppers = rule.path.iter().filter(|step| step.clusters.n > 0);
-    let shares = uppers.map(|step| step.clusters.upper_ppb).chain([limit_ppb]);
+    // A limit on the axis could not be told from it, so there is always room below.
+    let shares = uppers.map(|step| step.clusters.upper_ppb).chain([limit_ppb, limit_ppb / 2]);
     let y = Decades::around(shares, (BOUND.1, BOUND.0));
     svg.text((0.0, BOUND.0 - 14.0), Anchor::Start, "label", "bound on affected clusters");
     let limit = format!("limit {}", units::share(limit_ppb));

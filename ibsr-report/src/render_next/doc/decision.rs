@@ -159,11 +159,11 @@ fn gate_row(gate: &Gate, style: Style) -> Vec<Cell> {
         Cell::Number(gate.value.map_or_else(|| "not known".to_owned(), amount)),
         Cell::Number(format!("{relation} {}", amount(gate.limit))),
         Cell::Flag(gate.is_passed, if gate.is_passed { "pass" } else { "fail" }),
-        Cell::text(match gate.kind {
-            GateKind::Evidence => title(Verdict::InsufficientEvidence),
-            GateKind::Safety => title(Verdict::NotReady),
-            GateKind::Benefit => title(Verdict::NoBenefit),
-            GateKind::Trial => "At most a canary",
+        Cell::Time(match gate.kind {
+            GateKind::Evidence => title(Verdict::InsufficientEvidence).to_owned(),
+            GateKind::Safety => title(Verdict::NotReady).to_owned(),
+            GateKind::Benefit => title(Verdict::NoBenefit).to_owned(),
+            GateKind::Trial => "At most a canary".to_owned(),
         }),
     ]
 }

@@ -13,7 +13,8 @@ pub(super) fn method(report: &Report, style: Style) -> Section {
         fact("Limit for clusters", units::bound(settings.limit_ppb)),
         fact("Limit for connections", units::bound(settings.connection_limit_ppb)),
         fact("Look at this evidence", style.count(u64::from(settings.look))),
-        fact("Error it may spend", units::share(settings.alpha_ppb)),
+        fact("Error that it may spend", units::share(settings.alpha_ppb)),
+        fact("Of this for each rule", units::share(report.surface.clusters.alpha_ppb)),
         fact("Trial done", if settings.is_canary_done { "yes" } else { "no" }),
         fact("Rules (SHA-256)", &settings.rules_sha256),
     ];

@@ -92,7 +92,7 @@ pub enum Cell {
     Code(String),
     /// A number that is written already.
     Number(String),
-    /// A day or a time: never broken into two lines.
+    /// A day, a time, a few words: never broken into two lines.
     Time(String),
     /// Good or bad, in a word.
     Flag(bool, &'static str),

@@ -34,7 +34,7 @@ pub fn bounds(report: &Report) -> [Bounded; 4] {
 pub(super) fn surface(report: &Report, style: Style) -> Section {
     let surface = &report.surface;
     let confidence = units::share(1_000_000_000_u64.saturating_sub(surface.clusters.alpha_ppb));
-    let mut blocks = vec![Block::Say(summary(&surface.clusters, &confidence, style))];
+    let mut blocks = vec![Block::Say(summary(&surface.clusters, style))];
     if surface.clusters.n > 0 || surface.connections.n > 0 {
         blocks.push(Block::Chart(Chart::Bounds));
     } else {
@@ -43,7 +43,9 @@ pub(super) fn surface(report: &Report, style: Style) -> Section {
         ));
     }
     let table = Table {
-        caption: format!("Legitimate and affected, with an upper bound at {confidence} confidence"),
+        caption: format!(
+            "Upper bounds at {confidence} each, which leaves 95 % over all rules and all looks"
+        ),
         columns: vec![
             words("of"),
             numbers("affected"),
@@ -70,14 +72,14 @@ pub(super) fn surface(report: &Report, style: Style) -> Section {
     Section { id: "surface", title: "False-positive surface", is_summary: true, blocks }
 }
 
-fn summary(clusters: &Bound, confidence: &str, style: Style) -> String {
+fn summary(clusters: &Bound, style: Style) -> String {
     if clusters.n == 0 {
         return "No legitimate cluster was seen in held-out days, so nothing bounds the harm."
             .into();
     }
     format!(
         "{} of {} legitimate source clusters would have been affected in held-out days, unknown \
-         ones counted as legitimate; with {confidence} confidence the true share is below {}.",
+         ones counted as legitimate; with 95 % confidence the true share is below {}.",
         style.count(clusters.k),
         style.count(clusters.n),
         units::bound(clusters.upper_ppb)
@@ -100,6 +102,7 @@ fn bound_row(bounded: &Bounded, style: Style) -> Vec<Cell> {
 fn facts(report: &Report, style: Style) -> Vec<super::Fact> {
     let surface = &report.surface;
     let worst = match (&surface.worst_day, surface.worst_day_ppb) {
+        (Some(_), Some(0)) => "none was affected on any day".to_owned(),
         (Some(day), Some(share)) => format!("{day}: {} of its new clusters", units::share(share)),
         _ => units::NOTHING.to_owned(),
     };
