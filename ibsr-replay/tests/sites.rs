@@ -8,7 +8,7 @@ use std::thread;
 
 use ibsr_replay::fold::compiled::Compiled;
 use ibsr_replay::rules::family::family;
-use ibsr_replay::site::{Preset, SiteSpec};
+use ibsr_replay::site::{Attack, Mix, Preset, SiteSpec, Stampede};
 
 #[path = "sites/replay.rs"]
 mod replay;
@@ -21,6 +21,8 @@ use verdict::Judged;
 
 /// Sites of the test; all of them with `IBSR_SITES=1000`.
 const SITES: u64 = 200;
+/// Sites whose truth is just above the limit.
+const HARD_SITES: u64 = 60;
 const MOST_DAYS: u64 = 9;
 const MOST_CLIENTS: u64 = 2_500;
 const WINDOW_NS: u64 = 10_000_000_000;
@@ -42,8 +44,28 @@ fn sites() -> u64 {
     wanted.map_or(SITES, |count| count.parse().expect("`IBSR_SITES` is a number"))
 }
 
-/// Judges the sites with these seeds, on every CPU.
-fn judge_all(count: u64) -> Vec<Judged> {
+/// A site whose attackers can be caught only at a threshold that hurts a little more than
+/// one client in a thousand: whoever takes a count for the truth is wrong on many of them.
+fn hard(seed: u64, stampede_ppm: u64) -> SiteSpec {
+    let flood = Preset::Flood.spec(seed, 8, 1_000);
+    let slow = |attack: &Attack| Attack { rate_ps: 25, lasts_s: 1_800, ..*attack };
+    SiteSpec {
+        attach_every_days: 1,
+        full_every: flood.sweeps_a_day(),
+        mix: Mix {
+            short_http: 999_999 - stampede_ppm,
+            crawler: 1,
+            stampede: stampede_ppm,
+            ..Mix::default()
+        },
+        stampede: Stampede { syn_ps: vec![30], lasts_s: (60, 90) },
+        attacks: flood.attacks.iter().map(slow).collect(),
+        ..flood
+    }
+}
+
+/// Judges sites 1 to `count`, on every CPU.
+fn judge_all(count: u64, spec: impl Fn(u64) -> SiteSpec + Sync) -> Vec<Judged> {
     let next = AtomicU64::new(1);
     let work = || {
         let rules = rules();
@@ -66,7 +88,7 @@ fn judge_all(count: u64) -> Vec<Judged> {
 /// The promise of the whole product, over sites whose truth is known.
 #[test]
 fn ready_sites_keep_their_promise() {
-    let all = judge_all(sites());
+    let all = judge_all(sites(), spec);
     let ready: Vec<&Judged> = all.iter().filter(|site| site.verdict.is_ready()).collect();
     let mistakes: Vec<&&Judged> = ready.iter().filter(|site| site.is_mistake()).collect();
     let count = |of: fn(&Judged) -> bool| all.iter().filter(|site| of(site)).count();
@@ -88,6 +110,20 @@ fn ready_sites_keep_their_promise() {
         assert!(site.never_dropped.is_empty(), "{}", site.line());
     }
     capture_is_enough(&ready);
+}
+
+/// Where the truth is just above the limit, a yes is nearly always refused; where nobody is
+/// hurt, the same attackers are caught.
+#[test]
+fn sites_just_above_their_limit_are_seldom_ready() {
+    let all = judge_all(HARD_SITES, |seed| hard(seed, 1_100 + 5 * seed));
+    all.iter().for_each(|site| println!("{}", site.line()));
+    assert!(all.iter().all(Judged::is_trap), "every one of them is above its limit");
+    let mistakes = all.iter().filter(|site| site.is_mistake()).count() as u64;
+    assert!(mistakes * 100 <= HARD_SITES * MISTAKES_PERCENT, "{mistakes} mistakes");
+    let harmless = judge_all(HARD_SITES / 6, |seed| hard(seed, 0));
+    harmless.iter().for_each(|site| println!("{}", site.line()));
+    assert!(harmless.iter().all(|site| site.verdict.is_ready()), "nobody is hurt");
 }
 
 /// Floods that the chosen threshold is for are caught nearly whole: what is missed is the
