@@ -56,7 +56,8 @@ pub(super) fn verify() -> Section {
         blocks: vec![
             Block::List(points.map(str::to_owned).to_vec()),
             Block::Code(
-                "ibsr-report verify BUNDLE\nibsr-report verify BUNDLE --inputs DIR\n".into(),
+                "ibsr-report verify BUNDLE --trust KEY\nibsr-report verify BUNDLE --trust KEY --inputs DIR\n"
+                    .into(),
             ),
         ],
     }
