@@ -2,6 +2,8 @@
 //! The report of a fleet by Spark: a real cluster of two executors gives the bytes of one
 //! process, reads from a bucket, and hands on what a program that failed has said.
 
+#[path = "fleet/queries.rs"]
+mod queries;
 #[path = "fleet/recording.rs"]
 mod recording;
 
@@ -95,8 +97,7 @@ impl Cluster {
         Self { home }
     }
 
-    fn job(&self, master: &str) -> Command {
-        let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("../fleet/spark_report.py");
+    fn submit(&self, master: &str) -> Command {
         let mut command = Command::new(self.home.path().join("bin/spark-submit"));
         command
             .env("SPARK_HOME", self.home.path())
@@ -104,10 +105,14 @@ impl Cluster {
             .env("SPARK_LOCAL_DIRS", self.home.path().join("local"))
             .env("PYSPARK_PYTHON", venv().join("bin/python"))
             .args(["--master", master, "--conf", "spark.ui.enabled=false"])
-            .args(["--conf", "spark.log.level=ERROR", "--conf", "spark.driver.memory=512m"])
-            .arg(script)
-            .args(["--now", NOW, "--report-binary"])
-            .arg(program("ibsr-report"));
+            .args(["--conf", "spark.log.level=ERROR", "--conf", "spark.driver.memory=512m"]);
+        command
+    }
+
+    fn job(&self, master: &str) -> Command {
+        let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("../fleet/spark_report.py");
+        let mut command = self.submit(master);
+        command.arg(script).args(["--now", NOW, "--report-binary"]).arg(program("ibsr-report"));
         command
     }
 }
@@ -207,6 +212,21 @@ fn executors_read_a_bucket() {
     job.arg("--listing").arg(&names).arg("--out").arg(&there);
     job.env("IBSR_ENDPOINT_URL", server.endpoint()).env("IBSR_FORCE_PATH_STYLE", "1");
     let _said = submit(server.credentials(&mut job)).expect_code(alone.code.expect("it ended"));
+    assert_same(&here, &there);
+}
+
+/// The other layout: a file a day and stream, under the day of its first sweeps.
+#[test]
+fn executors_read_what_compact_made() {
+    let (root, _) = bucket();
+    let (cluster, outs) = (Cluster::new(), tempfile::tempdir().expect("a directory"));
+    let [packed, here, there] = ["packed", "here", "there"].map(|name| outs.path().join(name));
+    let mut compact = Command::new(program("ibsr-report"));
+    let _said = say(compact.arg("compact").arg(root.path()).arg("--out").arg(&packed));
+    let alone = one_process(root.path(), &here);
+    let mut job = cluster.job("local[2]");
+    let said = submit(job.arg("--input").arg(&packed).arg("--out").arg(&there));
+    let _said = said.expect_code(alone.code.expect("it ended by itself"));
     assert_same(&here, &there);
 }
 
