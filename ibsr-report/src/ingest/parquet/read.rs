@@ -3,11 +3,12 @@
 //! checked against the file's size, so that the decoder sees only what a writer of ours
 //! wrote, or what someone forged with care; it still is not trusted to return.
 
+use std::cell::Cell;
 use std::fs::File;
 use std::io::{self, BufRead, Read as _, Seek as _, SeekFrom};
-use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::panic::{self, AssertUnwindSafe, catch_unwind};
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, Once};
 
 use ibsr_proto::addr::SourceAddr;
 use ibsr_proto::snapshot::Source;
@@ -34,6 +35,10 @@ const TAIL_BYTES: usize = 8;
 /// Of the footer. A row group takes about 1500 bytes of it; a day of sweeps is 300 of them.
 const MAX_FOOTER_BYTES: u64 = 64 << 20;
 const MAX_NAME_BYTES: usize = 255;
+
+thread_local! {
+    static IS_DECODING: Cell<bool> = const { Cell::new(false) };
+}
 
 /// One segment of a Parquet file.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -345,9 +350,21 @@ const fn empty(src: SourceAddr) -> Source {
 }
 
 /// Runs the decoder. It checks sizes before it allocates, but a forged page may still trip an
-/// assertion in it, and one file of many is no reason to end a run.
+/// assertion in it, and one file of many is no reason to end a run, nor to print a backtrace.
 fn guarded<T>(work: impl FnOnce() -> Result<T, ParquetError>) -> io::Result<T> {
-    match catch_unwind(AssertUnwindSafe(work)) {
+    static HOOK: Once = Once::new();
+    HOOK.call_once(|| {
+        let before = panic::take_hook();
+        panic::set_hook(Box::new(move |info| {
+            if !IS_DECODING.get() {
+                before(info);
+            }
+        }));
+    });
+    IS_DECODING.set(true);
+    let result = catch_unwind(AssertUnwindSafe(work));
+    IS_DECODING.set(false);
+    match result {
         Ok(result) => result.map_err(|error| invalid(format!("it cannot be decoded: {error}"))),
         Err(_) => Err(invalid("it cannot be decoded")),
     }
