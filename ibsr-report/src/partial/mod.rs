@@ -114,10 +114,10 @@ impl Facts {
         Input {
             segments_found: origins + segments_refused,
             segments_used: used().count() as u64,
-            segments_copied: origins - used().count() as u64,
+            segments_copied: origins.saturating_sub(used().count() as u64),
             segments_refused,
             refused,
-            bytes: used().map(|segment| segment.bytes).sum(),
+            bytes: used().fold(0, |sum, segment| segment.bytes.saturating_add(sum)),
             ..Input::default()
         }
     }
