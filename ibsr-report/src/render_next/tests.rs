@@ -9,7 +9,8 @@ use super::{csv, html, json, md, text, toml};
 
 /// Every output for people, with its name, digits without groups.
 fn pages(report: &Report) -> [(&'static str, String); 3] {
-    let html = html::report(report).replace('\u{202f}', "").replace("&lt;", "<");
+    let html =
+        html::report(report).replace('\u{202f}', "").replace('\u{a0}', " ").replace("&lt;", "<");
     [("text", text::report(report)), ("markdown", md::report(report)), ("html", html)]
 }
 

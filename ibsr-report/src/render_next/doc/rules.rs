@@ -48,7 +48,8 @@ fn card(at: usize, rule: &RuleRow, style: Style) -> Card {
 /// `drop_syn at 100 SYN/s`, or why not.
 fn summary(rule: &RuleRow) -> String {
     let value = rule.chosen.and_then(|chosen| chosen.value);
-    let at = value.map_or_else(String::new, |value| format!(" at {}", threshold(rule, value)));
+    let unit = rule.grid_metric.map_or("", units::metric);
+    let at = value.map_or_else(String::new, |value| format!(" at {value} {unit}"));
     match (&rule.why_not, rule.is_candidate) {
         (Some(why), false) => format!("{}: {why}", rule.action),
         (None, false) => format!("{}: not in the candidate set", rule.action),
@@ -56,27 +57,25 @@ fn summary(rule: &RuleRow) -> String {
     }
 }
 
-/// A threshold with its unit.
-fn threshold(rule: &RuleRow, value: u64) -> String {
-    match rule.grid_metric {
-        Some(metric) => format!("{value} {}", units::metric(metric)),
-        None => value.to_string(),
-    }
-}
-
 fn path(rule: &RuleRow, style: Style) -> Block {
     let columns = [
         numbers("threshold"),
-        numbers("clusters affected"),
+        numbers("affected"),
         numbers("bound"),
         numbers("capture"),
         words("search"),
     ];
+    let caption = rule.grid_metric.map_or_else(
+        || "No threshold to search".to_owned(),
+        |metric| {
+            format!("Thresholds in {}, safest first; clusters affected", units::metric(metric))
+        },
+    );
     let all = Style { rows: usize::MAX, ..style };
-    all.cut("Thresholds, safest first", &columns, (&rule.path, 0), |step: &Step| {
+    all.cut(caption, &columns, (&rule.path, 0), |step: &Step| {
         let value = step.threshold.value;
         vec![
-            Cell::Number(value.map_or_else(|| "fixed".into(), |value| threshold(rule, value))),
+            Cell::Number(value.map_or_else(|| "fixed".into(), |value| style.count(value))),
             of(&step.clusters, style),
             upper(&step.clusters),
             Cell::ppm(step.capture_ppm),

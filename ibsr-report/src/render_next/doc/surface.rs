@@ -121,8 +121,8 @@ fn facts(report: &Report, style: Style) -> Vec<super::Fact> {
             "Blast radius",
             format!("{} beside a dropped source", style.plural(surface.blast_radius, "source")),
         ),
-        fact("Their packets", share(&surface.packets, style)),
-        fact("Their bytes", share(&surface.bytes, style)),
+        fact("Legitimate packets", share(&surface.packets, style)),
+        fact("Legitimate bytes", share(&surface.bytes, style)),
     ]
 }
 

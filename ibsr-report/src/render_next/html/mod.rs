@@ -26,7 +26,7 @@ pub fn report(report: &Report) -> String {
     let head = doc::head(report);
     let sections: Vec<Value> =
         doc::sections(report, STYLE).iter().map(|section| view::section(report, section)).collect();
-    let text = |text: &str| Value::from(super::escape::plain(text));
+    let text = |text: &str| Value::from(view::plain(text));
     let page = context! {
         verdict => decision.verdict.as_str(),
         tone => tone(decision.verdict),
@@ -75,8 +75,8 @@ fn figures(report: &Report) -> Vec<Value> {
     let bound = (clusters.n > 0).then(|| units::bound(clusters.upper_ppb));
     let held_out = report.days.iter().filter(|day| day.is_held_out).count() as u64;
     let figure = |name: &str, value: Option<String>, beside: String| {
-        let value = value.unwrap_or_else(|| units::NOTHING.to_owned());
-        context! { name, value, beside }
+        let value = view::plain(&value.unwrap_or_else(|| units::NOTHING.to_owned()));
+        context! { name, value, beside => view::plain(&beside) }
     };
     vec![
         figure(

@@ -7,7 +7,7 @@ use minijinja::value::Value;
 
 use super::super::chart::{self, Size};
 use super::super::doc::{Block, Cell, Chart, Section, Table};
-use super::super::escape::plain;
+use super::super::escape;
 use super::super::units;
 
 /// A phone shows a row of at most so many cells as lines of their own; longer ones scroll.
@@ -38,7 +38,7 @@ fn block(report: &Report, block: &Block) -> Value {
             key => chart::key(*chart),
         },
         Block::Code(text) => {
-            let lines: Vec<String> = text.lines().map(plain).collect();
+            let lines: Vec<String> = text.lines().map(escape::plain).collect();
             context! { kind => "code", text => lines.join("\n") }
         }
         Block::List(points) => {
@@ -93,6 +93,11 @@ fn cell(cell: &Cell) -> Value {
         Cell::Flag(false, word) => ((*word).to_owned(), "", "bad"),
     };
     context! { text, class, tag }
+}
+
+/// Inert, and with every percentage in one piece.
+pub(super) fn plain(text: &str) -> String {
+    escape::plain(text).replace(" %", "\u{a0}%")
 }
 
 /// A drawing for each width, or one that fits both.
