@@ -15,10 +15,11 @@ use std::process::Command;
 
 use ibsr_proto::snapshot::{Gap, GapReason};
 use ibsr_tests::process::{Said, program, say};
+use ibsr_tests::s3::{BUCKET, Server};
 use ibsr_tests::segments::{FIRST_SEQ, SegmentSpec, Traffic, seal};
 
 const NOW: &str = "2026-11-24T12:00:00Z";
-/// Nine hours before [`Traffic`] would, so that a recording crosses midnight.
+/// From the start of [`Traffic`] to a minute before midnight.
 const TO_MIDNIGHT_MS: u64 = 10 * 3_600_000 - 60_000;
 
 fn report(input: &Path) -> (Said, BTreeMap<String, Vec<u8>>) {
@@ -152,6 +153,28 @@ fn parquet_can_be_packed_again() {
     for (one, other) in paths(&once).iter().zip(paths(&twice)) {
         assert!(fs::read(one).expect("read") == fs::read(other).expect("read"));
     }
+}
+
+/// A bucket of Parquet, beside segments that are not packed yet.
+#[test]
+fn parquet_is_read_from_a_bucket() {
+    let (spool, parquet) = (directory(), directory());
+    recording(spool.path());
+    let packed = paths(&compact(spool.path(), parquet.path()).expect_code(0));
+    let server = Server::start();
+    for path in &packed {
+        let key = path.strip_prefix(parquet.path()).expect("inside").display();
+        server.put(&format!("ibsr/{key}"), &fs::read(path).expect("read"));
+    }
+    let run = |input: &str| {
+        let mut command = Command::new(program("ibsr-report"));
+        command.args(["run", input, "--now", NOW, "--format", "json"]);
+        command.args(["--endpoint-url", server.endpoint(), "--force-path-style"]);
+        say(server.credentials(&mut command))
+    };
+    let remote = run(&format!("s3://{BUCKET}/ibsr"));
+    let local = run(&spool.path().display().to_string());
+    assert_eq!((remote.code, remote.stdout), (local.code, local.stdout), "{}", remote.stderr);
 }
 
 /// A day's file grows while the day goes on; what it alone holds is never thrown away.
