@@ -32,7 +32,8 @@ pub struct Manifest {
     pub expires_at: Timestamp,
     /// When was observed.
     pub period: Period,
-    /// Every segment that was used, by its unpacked bytes; sorted.
+    /// Every whole segment that was found, by its unpacked bytes; sorted. Those that say
+    /// nothing that another does not say are among them: who leaves one out is noticed.
     pub inputs: Vec<Item>,
     /// [`crate::root`] of the inputs' hashes.
     pub merkle_root: Digest,
@@ -100,6 +101,8 @@ pub struct Host {
     pub evidence: Vec<String>,
     /// What was proven about them, and by what.
     pub proof: String,
+    /// The days that were folded, UTC, `YYYY-MM-DD`; sorted.
+    pub days: Vec<String>,
 }
 
 /// Time without rates.
@@ -199,13 +202,11 @@ pub enum Verdict {
 #[serde(deny_unknown_fields)]
 pub struct Settings {
     /// Length of a window.
-    pub window_ms: u64,
+    pub window_ns: u64,
     /// Canonical text of the rule set that was searched, with its allow list.
     pub rules: String,
     /// Which look at this stream of evidence it is, from 1.
     pub look: u64,
-    /// How the inputs are read.
-    pub input_format: String,
     /// Sources in the lists.
     pub top: u64,
     /// Their order.

@@ -37,6 +37,7 @@ fn host(host: &str) -> Host {
         program_sha256: vec![Digest::of(b"program").to_string()],
         evidence: vec!["sealed".to_owned()],
         proof: "every path returns XDP_PASS".to_owned(),
+        days: vec!["2026-11-21".to_owned(), "2026-11-22".to_owned()],
     }
 }
 
@@ -82,10 +83,9 @@ pub(crate) fn manifest() -> Manifest {
         canary_percent: Some(10),
         files: FILES.map(|name| Item::of(name, name.as_bytes())).to_vec(),
         settings: Settings {
-            window_ms: 10_000,
+            window_ns: 10_000_000_000,
             rules,
             look: 1,
-            input_format: "ibsr".to_owned(),
             top: 20,
             by: "syn".to_owned(),
         },

@@ -22,7 +22,8 @@ Examples:
   ibsr-report sources /var/lib/ibsr/spool --top 20 --by handshakes
 
 Exit codes: 0 done, and the verdict is READY or READY_CANARY where there is one; 1 done, with
-another verdict, or some of the input could not be used; 2 error or usage.";
+another verdict, or some of the input could not be used, or the evidence is not valid; 2 error
+or usage.";
 
 const AFTER_RUN: &str = "\
 Examples:
@@ -95,6 +96,17 @@ pub enum Command {
     /// drawn from --seed; addresses are of ranges that nobody owns.
     #[command(after_help = crate::simulate::AFTER_HELP)]
     Simulate(crate::simulate::SimulateArgs),
+    /// Make a key that signs evidence
+    ///
+    /// Draws a new one from the system's random numbers; prints its public line.
+    #[command(after_help = crate::bundle::AFTER_KEYGEN)]
+    Keygen(crate::bundle::KeygenArgs),
+    /// Check a bundle of evidence, and with its inputs compute it again
+    ///
+    /// Without --inputs: the signature, the time, the hash of every file. With them: the hash
+    /// of every segment too, and everything in the bundle once more, to the byte.
+    #[command(after_help = crate::bundle::AFTER_VERIFY)]
+    Verify(crate::bundle::VerifyArgs),
     /// For packagers.
     #[command(flatten)]
     Generate(Generate),
@@ -198,6 +210,17 @@ pub struct JudgeArgs {
     /// Largest share of completed connections that may be affected
     #[arg(long, value_name = "PERCENT", default_value = "0.01%", value_parser = parse_percent)]
     pub connection_limit: u64,
+
+    /// Directory for signed evidence, packed as DIR.tar.zst too
+    ///
+    /// Neither may exist. Holds the report, its rules, the hash of every segment and all that
+    /// it takes to compute the same again. docs/evidence.md says what a signature is worth.
+    #[arg(long, value_name = "DIR", requires = "key")]
+    pub bundle: Option<PathBuf>,
+
+    /// Secret key that signs it, made by `keygen`
+    #[arg(long, value_name = "FILE", requires = "bundle")]
+    pub key: Option<PathBuf>,
 }
 
 /// Flags of `run`.
@@ -240,14 +263,14 @@ pub struct FoldArgs {
 
 /// Flags of `merge`.
 #[derive(Debug, Clone, Args)]
-#[group(required = true, multiple = true, args = ["output_partial", "out"])]
+#[group(required = true, multiple = true, args = ["output_partial", "out", "bundle"])]
 pub struct MergeArgs {
     /// What `fold` and `merge` wrote
     #[arg(value_name = "PARTIAL", required = true)]
     pub partials: Vec<PathBuf>,
 
     /// File for one partial instead of the report
-    #[arg(short = 'o', long = "output", value_name = "PARTIAL", conflicts_with = "out")]
+    #[arg(short = 'o', long = "output", value_name = "PARTIAL", conflicts_with_all = ["out", "bundle"])]
     pub output_partial: Option<PathBuf>,
 
     /// How to judge.

@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use anyhow::Context as _;
 use ibsr_proto::snapshot::Row;
 use ibsr_replay::fold::compiled::Compiled;
-use ibsr_replay::fold::facts::FoldedUnit;
+use ibsr_replay::fold::facts::{FoldedUnit, UnitId};
 use ibsr_replay::fold::horizon::{DAY_MS, Partition};
 use ibsr_replay::fold::unit::UnitFold;
 use ibsr_replay::rules::text::to_toml;
@@ -39,6 +39,8 @@ pub struct Folding {
     pub rules: Compiled,
     /// Only these days; empty: all.
     pub days: BTreeSet<u32>,
+    /// Only these days of these streams; none: all.
+    pub only: Option<BTreeSet<UnitId>>,
     /// Memory for sources, all threads together.
     pub memory_bytes: u64,
     /// Whether what entries held before the first sweep of a stream is counted.
@@ -78,7 +80,9 @@ pub fn fold_verified(
     }
     note_origins(&mut facts, &verified.segments);
     let plan = plan(verified.segments, folding.rules.warm_ns() / 1_000_000)?;
-    let is_wanted = |unit: &&Unit| folding.days.is_empty() || folding.days.contains(&unit.id.day);
+    let is_day = |day| folding.days.is_empty() || folding.days.contains(&day);
+    let is_of_those = |id: &UnitId| folding.only.as_ref().is_none_or(|only| only.contains(id));
+    let is_wanted = |unit: &&Unit| is_day(unit.id.day) && is_of_those(&unit.id);
     let units: Vec<&Unit> = plan.units.iter().filter(is_wanted).collect();
     for at in units.iter().flat_map(|unit| &unit.segments) {
         if let Some(segment) = facts.segments.get_mut(&plan.segments[*at].contents.sha256) {

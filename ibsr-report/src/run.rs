@@ -17,6 +17,7 @@ use ibsr_replay::rules::ast::RuleSet;
 use ibsr_replay::rules::{self, family};
 use jiff::civil::Date;
 
+use crate::bundle::{self, Basis, Sealer};
 use crate::cli::{
     Cli, Command, FoldArgs, JudgeArgs, MergeArgs, OutputArgs, RuleArgs, RunArgs, SourcesArgs,
 };
@@ -27,6 +28,8 @@ use crate::{clock, outputs, render};
 
 /// Memory of `sources`, which has no flag for it.
 const SOURCES_MEMORY_BYTES: u64 = 1 << 30;
+/// Program and version, as every report names them.
+pub const TOOL: &str = concat!("ibsr-report ", env!("CARGO_PKG_VERSION"));
 const DEFAULT_WINDOW_NS: u64 = 10_000_000_000;
 
 /// Runs the command.
@@ -40,15 +43,34 @@ pub fn run(cli: Cli) -> anyhow::Result<Answer> {
         Command::Sources(args) => run_sources(&args, is_quiet),
         Command::Compact(args) => compact(&args),
         Command::Simulate(args) => crate::simulate::simulate(&args),
+        Command::Keygen(args) => bundle::keygen(&args),
+        Command::Verify(args) => bundle::verify(&args, is_quiet),
         Command::Generate(generate) => generate.run(Cli::command()),
     }
 }
 
 fn run_report(args: &RunArgs, is_quiet: bool) -> anyhow::Result<Answer> {
+    // Before the work of hours: a key that cannot be read, a bundle that is there already.
+    let sealer = Sealer::open(&args.judge)?;
     let folding = folding(&args.rules, &[], is_quiet)?;
     let partial = fold(&args.input, &folding)?;
-    let report = judge(partial, &folding.rules, &wanted(&args.judge, &args.output))?;
-    show(&report, &args.judge, &args.output)
+    conclude(partial, &folding.rules, sealer, &args.judge, &args.output)
+}
+
+fn conclude(
+    partial: Partial,
+    rules: &Compiled,
+    sealer: Option<Sealer>,
+    judge_args: &JudgeArgs,
+    output: &OutputArgs,
+) -> anyhow::Result<Answer> {
+    let basis = sealer.as_ref().map(|_| Basis::of(&partial.facts)).transpose()?;
+    let wanted = wanted(judge_args, output);
+    let report = judge(partial, rules, &wanted)?;
+    if let (Some(sealer), Some(basis)) = (sealer, basis) {
+        sealer.seal(&report, &wanted, basis)?;
+    }
+    show(&report, judge_args, output)
 }
 
 fn run_fold(args: &FoldArgs, is_quiet: bool) -> anyhow::Result<Answer> {
@@ -59,6 +81,7 @@ fn run_fold(args: &FoldArgs, is_quiet: bool) -> anyhow::Result<Answer> {
 }
 
 fn run_merge(args: MergeArgs) -> anyhow::Result<Answer> {
+    let sealer = Sealer::open(&args.judge)?;
     let mut partials = args.partials.iter();
     let first = partials.next().context("no partial was named")?;
     let mut all = codec::open(first)?;
@@ -74,14 +97,14 @@ fn run_merge(args: MergeArgs) -> anyhow::Result<Answer> {
     let rules =
         rules::parse(&all.facts.terms.rules).context("failed to read the rules of the partials")?;
     let rules = Compiled::new(rules, all.facts.terms.window_ns);
-    let report = judge(all, &rules, &wanted(&args.judge, &args.output))?;
-    show(&report, &args.judge, &args.output)
+    conclude(all, &rules, sealer, &args.judge, &args.output)
 }
 
 fn run_sources(args: &SourcesArgs, is_quiet: bool) -> anyhow::Result<Answer> {
     let folding = Folding {
         rules: Compiled::new(family::family(), DEFAULT_WINDOW_NS),
         days: BTreeSet::new(),
+        only: None,
         memory_bytes: SOURCES_MEMORY_BYTES,
         is_history_counted: true,
         is_quiet,
@@ -108,6 +131,7 @@ fn folding(args: &RuleArgs, days: &[Date], is_quiet: bool) -> anyhow::Result<Fol
     Ok(Folding {
         rules: Compiled::new(rule_set(args)?, window_ns),
         days: days.iter().map(|day| days_since_1970(*day)).collect::<anyhow::Result<_>>()?,
+        only: None,
         memory_bytes: args.memory,
         is_history_counted: false,
         is_quiet,
@@ -130,14 +154,18 @@ fn rule_set(args: &RuleArgs) -> anyhow::Result<RuleSet> {
     Ok(set)
 }
 
-fn days_since_1970(day: Date) -> anyhow::Result<u32> {
+/// Days from 1970-01-01 to `day`.
+///
+/// # Errors
+/// When it is earlier.
+pub fn days_since_1970(day: Date) -> anyhow::Result<u32> {
     let span = Date::constant(1970, 1, 1).until(day)?;
     u32::try_from(span.get_days()).with_context(|| format!("{day} is before 1970"))
 }
 
 fn base(output: &OutputArgs) -> Wanted {
     Wanted {
-        tool: concat!("ibsr-report ", env!("CARGO_PKG_VERSION")).to_owned(),
+        tool: TOOL.to_owned(),
         now: output.now.unwrap_or_else(clock::now),
         top: output.top,
         by: gather::By::Syn,

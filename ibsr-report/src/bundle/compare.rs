@@ -1,0 +1,124 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! Holds what was found or computed against what was signed, and names the difference.
+
+use std::collections::BTreeMap;
+
+use ibsr_evidence::{Item, Manifest};
+use serde_json::Value;
+
+use super::archive::Files;
+use super::{Fault, MANIFEST};
+use crate::ingest::scan::Segment;
+use crate::ingest::verify::{RefusedFile, Verified};
+
+/// Longest piece of a line that is shown.
+const SHOWN_CHARS: usize = 60;
+
+/// The inputs of a bundle among the segments that were found.
+#[derive(Debug, Default)]
+pub struct Inputs {
+    /// What there is to compute with.
+    pub verified: Verified,
+    /// Segments that began after all that was signed.
+    pub later: u64,
+    /// Segments that are missing, changed or too much.
+    pub faults: Vec<Fault>,
+}
+
+/// Takes the signed inputs out of what was found. A segment that nobody signed is a fault
+/// unless all of it is later than the report: else who leaves a bad hour out would not be
+/// noticed by who holds all of them.
+#[must_use]
+pub fn inputs(manifest: &Manifest, found: Verified) -> Inputs {
+    let Verified { segments, refused } = found;
+    let signed: BTreeMap<String, &Item> =
+        manifest.inputs.iter().map(|item| (item.sha256.to_string(), item)).collect();
+    let (own, others): (Vec<Segment>, Vec<Segment>) =
+        segments.into_iter().partition(|segment| signed.contains_key(&segment.contents.sha256));
+    let is_there = |sha256: &str| own.iter().any(|segment| segment.contents.sha256 == sha256);
+    let missing: Vec<&Item> =
+        signed.iter().filter(|(sha256, _)| !is_there(sha256)).map(|(_, item)| *item).collect();
+    let mut faults: Vec<Fault> =
+        missing.iter().map(|item| absent(item, &others, &refused)).collect();
+    let is_missing = |name: &str| missing.iter().any(|item| item.name == name);
+    let mut later = 0;
+    for segment in others.iter().filter(|segment| !is_missing(&segment.name)) {
+        if is_later(segment, manifest) {
+            later += 1;
+        } else {
+            faults.push(Fault::new(&segment.name, "it is not among the inputs that were signed"));
+        }
+    }
+    faults.sort_by(|a, b| a.name.cmp(&b.name));
+    Inputs { verified: Verified { segments: own, refused }, later, faults }
+}
+
+fn absent(item: &Item, others: &[Segment], refused: &[RefusedFile]) -> Fault {
+    let refused = refused.iter().find(|file| file.name == item.name);
+    let reason = if others.iter().any(|segment| segment.name == item.name) {
+        "its bytes are not those signed".to_owned()
+    } else {
+        refused.map_or_else(|| "it is missing".to_owned(), |file| file.reason.clone())
+    };
+    Fault::new(&item.name, reason)
+}
+
+fn is_later(segment: &Segment, manifest: &Manifest) -> bool {
+    let first = segment.contents.sweeps.iter().map(|sweep| sweep.at_unix_ms).min();
+    first.zip(manifest.period.to_unix_ms).is_some_and(|(first, end)| first > end)
+}
+
+/// Files that came out other than they were signed.
+#[must_use]
+pub fn files(manifest: &Manifest, bundle: &Files, made: &Files) -> Vec<Fault> {
+    let mut faults = Vec::new();
+    for item in &manifest.files {
+        let Some((name, bytes)) = made.get_key_value(item.name.as_str()) else {
+            faults.push(Fault::new(&item.name, "it does not come out of the inputs"));
+            continue;
+        };
+        if Item::of(*name, bytes) != *item {
+            let there = bundle.get(name).map_or(&[][..], Vec::as_slice);
+            faults.push(Fault::new(*name, line(there, bytes)));
+        }
+    }
+    faults
+}
+
+/// The first line that differs.
+fn line(signed: &[u8], made: &[u8]) -> String {
+    let (signed, made) = (String::from_utf8_lossy(signed), String::from_utf8_lossy(made));
+    let (mut left, mut right) = (signed.lines(), made.lines());
+    for number in 1_u64.. {
+        let (left, right) = (left.next(), right.next());
+        if left != right {
+            let (left, right) = (shown(left), shown(right));
+            return format!("line {number} is {left}, the inputs give {right}");
+        }
+        if left.is_none() {
+            break;
+        }
+    }
+    "the inputs give other ends of lines".to_owned()
+}
+
+fn shown(line: Option<&str>) -> String {
+    line.map_or_else(
+        || "none".to_owned(),
+        |line| format!("`{}`", line.trim().chars().take(SHOWN_CHARS).collect::<String>()),
+    )
+}
+
+/// Claims that the inputs do not bear out.
+#[must_use]
+pub fn claims(signed: &Manifest, made: &Manifest) -> Vec<Fault> {
+    let fields = |manifest: &Manifest| match serde_json::to_value(manifest) {
+        Ok(Value::Object(fields)) => fields,
+        _ => serde_json::Map::new(),
+    };
+    let (signed, made) = (fields(signed), fields(made));
+    let other = signed.iter().filter(|(name, value)| made.get(*name) != Some(value));
+    other
+        .map(|(name, _)| Fault::new(MANIFEST, format!("`{name}` is not what the inputs give")))
+        .collect()
+}
