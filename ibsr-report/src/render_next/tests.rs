@@ -158,8 +158,9 @@ fn every_drawing_has_a_title_and_a_description_of_its_own() {
                 .expect("an id");
             assert!(drawing.contains(&format!("<title id=\"{id}\">")), "{id}");
             assert_eq!(page.matches(&format!("id=\"{id}\"")).count(), 1, "{id} is unique");
-            let description = drawing.split("<desc").nth(1).expect("a description");
-            assert!(description.len() > 40, "{description}");
+            let description = drawing.split("</desc>").next().expect("a description");
+            let description = description.rsplit('>').next().expect("its text");
+            assert!(description.len() > 20, "{description:?} in {id}");
             assert!(!drawing.contains("NaN") && !drawing.contains("inf"), "{drawing}");
         }
         let is_full = !report.streams.is_empty();
@@ -203,6 +204,17 @@ fn a_run_ends_with_0_only_when_ready_and_whole() {
         [sample::empty(), sample::insufficient(), sample::not_ready(), sample::no_benefit()]
     {
         assert_eq!(code(Report { is_whole: true, ..report }), 1);
+    }
+}
+
+#[test]
+fn input_that_could_not_be_used_is_said_at_the_top() {
+    let whole = Report { is_whole: true, ..sample::not_ready() };
+    let part = Report { is_whole: false, ..sample::not_ready() };
+    for ((name, page), (_, other)) in pages(&part).into_iter().zip(pages(&whole)) {
+        let note = page.find("Not whole: ").expect(name);
+        assert!(note < page.find("gates passed").expect(name), "{name}");
+        assert!(!other.contains("Not whole"), "{name}");
     }
 }
 
