@@ -26,6 +26,8 @@ pub struct Sent {
     pub syn: u64,
     /// Three-way handshakes that the client completed.
     pub handshakes: u64,
+    /// Frames with RST.
+    pub rst: u64,
     /// Frames.
     pub packets: u64,
     /// Frame bytes.
@@ -36,6 +38,7 @@ impl std::ops::AddAssign for Sent {
     fn add_assign(&mut self, other: Self) {
         self.syn += other.syn;
         self.handshakes += other.handshakes;
+        self.rst += other.rst;
         self.packets += other.packets;
         self.bytes += other.bytes;
     }
@@ -131,7 +134,8 @@ impl Tally {
         let Some(TransportSlice::Tcp(tcp)) = packet.transport else { return };
         let connection = (src, dst, tcp.source_port(), tcp.destination_port());
         let next = tcp.sequence_number();
-        let mut add = Sent { packets: 1, bytes: on_wire, ..Sent::default() };
+        let mut add =
+            Sent { rst: u64::from(tcp.rst()), packets: 1, bytes: on_wire, ..Sent::default() };
         if tcp.syn() && !tcp.ack() {
             add.syn = 1;
             self.pending.insert(connection, next.wrapping_add(1));

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! The comparison: for every client, what it sent and what the report says.
+//! The comparison: for every client, what it sent and what the report says of it, and whether
+//! the rules would have acted on the right ones.
 
 use std::net::IpAddr;
 
@@ -9,12 +10,15 @@ use ibsr_cli::table;
 use serde_json::Value;
 
 use crate::capture::{Sent, Truth};
-use crate::world::CLIENTS;
+use crate::world::{CLIENTS, Client};
+
+const MILLI: u64 = 1_000;
 
 /// A table for people when every number is equal; an error that names the first that is not.
-pub fn compare(truth: &Truth, report: &Value) -> Result<Table> {
-    let names = ["client", "source", "SYN", "handshakes", "packets", "bytes", "sent = reported"];
-    let mut table = table(&names, &[2, 3, 4, 5]);
+pub fn counts(truth: &Truth, report: &Value) -> Result<Table> {
+    let names =
+        ["client", "source", "SYN", "handshakes", "RST", "packets", "bytes", "sent = reported"];
+    let mut table = table(&names, &[2, 3, 4, 5, 6]);
     for client in &CLIENTS {
         let address: IpAddr = client.address.parse().context("a client's address")?;
         let sent = truth.get(&address).with_context(|| format!("{} sent nothing", client.name))?;
@@ -25,34 +29,104 @@ pub fn compare(truth: &Truth, report: &Value) -> Result<Table> {
             client.name,
             client.address
         );
-        let numbers = [sent.syn, sent.handshakes, sent.packets, sent.bytes].map(|n| n.to_string());
-        let [syn, handshakes, packets, bytes] = numbers;
-        let row = [client.name, client.address, &syn, &handshakes, &packets, &bytes, "yes"];
+        let numbers = [sent.syn, sent.handshakes, sent.rst, sent.packets, sent.bytes];
+        let [syn, handshakes, rst, packets, bytes] = numbers.map(|n| n.to_string());
+        let row = [client.name, client.address, &syn, &handshakes, &rst, &packets, &bytes, "yes"];
         table.add_row(row);
     }
     ensure!(
-        truth.len() == source_rows(report)?.len(),
+        truth.len() == list(report, "/sources")?.len(),
         "{} sources sent TCP but the report lists {}",
         truth.len(),
-        source_rows(report)?.len()
+        list(report, "/sources")?.len()
     );
     Ok(table)
 }
 
-fn source_rows(report: &Value) -> Result<&Vec<Value>> {
-    report["sources"].as_array().context("the report has no `sources`")
+/// A table of whom the rules would have acted on; an error when an attacker is missed or
+/// anybody else is hit. `loosest` is the report with every rule at its loosest threshold.
+pub fn actions(report: &Value, loosest: &Value) -> Result<Table> {
+    let names = ["client", "label", "SYN", "acted on", "by", "at the loosest thresholds by"];
+    let mut table = table(&names, &[2, 3]);
+    for client in &CLIENTS {
+        let by = acted_by(report, client)?;
+        let by_loosest = acted_by(loosest, client)?;
+        if let Some(rule) = client.caught_by {
+            let name = client.name;
+            ensure!(by.contains(&rule), "`{rule}` would not have acted on the {name}: {by:?}");
+        }
+        let row = source(report, client.address)?;
+        let syn = [number(row, "syn")?, number(row, "syn_acted")?].map(|n| n.to_string());
+        let words = |by: &[&str]| if by.is_empty() { "-".to_owned() } else { by.join(", ") };
+        let (by, by_loosest) = (words(&by), words(&by_loosest));
+        table.add_row([client.name, text(row, "label")?, &syn[0], &syn[1], &by, &by_loosest]);
+    }
+    let hurt = report["surface"]["affected"].as_u64();
+    ensure!(hurt == Some(0), "the report says that {hurt:?} legitimate sources would be affected");
+    Ok(table)
+}
+
+/// The rules that would have acted on `client`, when they may and do, or may not and do not.
+fn acted_by<'a>(report: &'a Value, client: &Client) -> Result<Vec<&'a str>> {
+    let name = client.name;
+    let row = source(report, client.address)?;
+    let (syn, packets) = (number(row, "syn_acted")?, number(row, "packets_acted")?);
+    let listed = [list(report, "/capture/top")?, list(report, "/surface/top")?];
+    let listed = listed.into_iter().flatten().filter(|row| row["src"] == client.address);
+    let rules = listed.flat_map(|row| row["rules"].as_array()).flatten().filter_map(Value::as_str);
+    let rules: Vec<&str> = rules.collect();
+    let label = text(row, "label")?;
+    if client.caught_by.is_some() {
+        ensure!(syn > 0 && !rules.is_empty(), "no rule would have acted on the {name}");
+        ensure!(label == "abusive", "the {name} is called {label}");
+    } else {
+        let is_spared = packets == 0 && rules.is_empty();
+        ensure!(is_spared, "{rules:?} would have acted on {packets} packets of the {name}");
+        ensure!(matches!(label, "legitimate" | "unknown"), "the {name} is called {label}");
+    }
+    Ok(rules)
+}
+
+/// What is missing, as a sentence; an error when the report claims that half a minute is
+/// enough, or does not say how many days are.
+pub fn verdict(report: &Value) -> Result<&str> {
+    let decision = &report["decision"];
+    let verdict = text(decision, "verdict")?;
+    ensure!(verdict == "insufficient_evidence", "the verdict is `{verdict}`");
+    ensure!(report["is_whole"] == true, "some of the input could not be used");
+    let plan = &decision["plan"];
+    let for_the_bound = plan["more_days_milli"].as_u64().unwrap_or(0);
+    let days_milli = number(plan, "more_whole_days")?.saturating_mul(MILLI).max(for_the_bound);
+    ensure!(days_milli > 0, "the plan names no days: {plan}");
+    text(plan, "sentence")
 }
 
 fn reported(report: &Value, address: &str) -> Result<Sent> {
-    let row = source_rows(report)?.iter().find(|row| row["src"] == address);
-    let Some(row) = row else { bail!("the report does not list {address}") };
-    let number = |field: &str| {
-        row[field].as_u64().with_context(|| format!("{address}: `{field}` is missing"))
-    };
+    let row = source(report, address)?;
     Ok(Sent {
-        syn: number("syn")?,
-        handshakes: number("handshakes")?,
-        packets: number("packets")?,
-        bytes: number("bytes")?,
+        syn: number(row, "syn")?,
+        handshakes: number(row, "handshakes")?,
+        rst: number(row, "rst")?,
+        packets: number(row, "packets")?,
+        bytes: number(row, "bytes")?,
     })
+}
+
+fn source<'a>(report: &'a Value, address: &str) -> Result<&'a Value> {
+    let row = list(report, "/sources")?.iter().find(|row| row["src"] == address);
+    let Some(row) = row else { bail!("the report does not list {address}") };
+    Ok(row)
+}
+
+fn list<'a>(report: &'a Value, pointer: &str) -> Result<&'a Vec<Value>> {
+    let list = report.pointer(pointer).and_then(Value::as_array);
+    list.with_context(|| format!("the report has no list `{pointer}`"))
+}
+
+fn number(row: &Value, field: &str) -> Result<u64> {
+    row[field].as_u64().with_context(|| format!("`{field}` is no number in {row}"))
+}
+
+fn text<'a>(row: &'a Value, field: &str) -> Result<&'a str> {
+    row[field].as_str().with_context(|| format!("`{field}` is no text in {row}"))
 }

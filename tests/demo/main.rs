@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! `make demo`: the whole observing path on real traffic, in under a minute.
+//! `make demo`: the whole path from packets to the report, on real traffic, in under a minute.
 //!
 //! Two namespaces with a wire, a web server, real clients beside a SYN flood and a port scan,
 //! the four programs as a user would start them, an S3 server on loopback, then the report.
-//! What the report says of every source is compared with what tcpdump saw leave the senders.
-//! Everything but the files is gone at the end.
+//! What the report says of every source is compared with what tcpdump saw leave the senders;
+//! its rules must act on the attackers and on nobody else, and its verdict must be that this
+//! was too little to judge by. Everything but the files is gone at the end.
 
 mod capture;
 mod check;
@@ -12,11 +13,12 @@ mod stage;
 mod traffic;
 mod world;
 
+use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Instant;
 
-use anyhow::{Context as _, Result, bail};
+use anyhow::{Context as _, Result, bail, ensure};
 use ibsr_cli::{Answer, finish};
 
 fn main() -> ExitCode {
@@ -38,12 +40,29 @@ fn run() -> Result<Answer> {
     let truth = capture.finish(&stage.world)?;
     stage.seal(reader)?;
     stage.export()?;
-    let report = stage.report()?;
-    let checked = check::compare(&truth, &report)?;
+    let out = stage.report()?;
+    let (report, loosest) = (read(&out)?, read(&stage.report_at_the_loosest()?)?);
+    let page = out.join("report.html");
+    ensure!(fs::metadata(&page).is_ok_and(|page| page.len() > 0), "there is no `report.html`");
+    let counts = check::counts(&truth, &report)?;
+    let actions = check::actions(&report, &loosest)?;
+    let missing = check::verdict(&report)?;
     stage.detach()?;
-    println!("\n{checked}");
+    heading("what tcpdump saw leave the clients, and what the report counted");
+    println!("{counts}");
+    heading("whom the default rules would have acted on");
+    println!("{actions}");
+    heading("the verdict is INSUFFICIENT_EVIDENCE, as it must be after half a minute");
+    println!("{missing}");
     println!("the files are in {} ({} s)", files.display(), start.elapsed().as_secs());
+    println!("\nopen {}", page.display());
     Ok(Answer::Yes)
+}
+
+/// The report in `dir` as a program reads it.
+fn read(dir: &Path) -> Result<serde_json::Value> {
+    let json = fs::read(dir.join("report.json")).context("failed to read `report.json`")?;
+    serde_json::from_slice(&json).context("`report.json` is not JSON")
 }
 
 /// A fresh directory that stays: the first argument, or one under the temporary directory.
@@ -52,8 +71,7 @@ fn files_dir() -> Result<PathBuf> {
         Some(dir) => PathBuf::from(dir),
         None => std::env::temp_dir().join(format!("ibsr-demo-{}", std::process::id())),
     };
-    std::fs::create_dir_all(&dir)
-        .with_context(|| format!("failed to create `{}`", dir.display()))?;
+    fs::create_dir_all(&dir).with_context(|| format!("failed to create `{}`", dir.display()))?;
     std::path::absolute(&dir).with_context(|| format!("failed to resolve `{}`", dir.display()))
 }
 

@@ -9,6 +9,7 @@ use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
+use ibsr_replay::rules::{family, text};
 use ibsr_tests::bpffs::PinRoot;
 use ibsr_tests::netns::HOST_IF;
 use ibsr_tests::process::{Running, program, wait_until};
@@ -151,12 +152,33 @@ impl Stage {
         succeed(with_credentials(Command::new(&export).args(&args)))
     }
 
-    /// The report over the bucket, as text for people and as JSON for the comparison.
-    pub fn report(&self) -> Result<serde_json::Value> {
+    /// The report over the bucket: text for people, and files in the directory returned.
+    pub fn report(&self) -> Result<PathBuf> {
         heading("ibsr-report: from the bucket");
-        let report = program("ibsr-report");
         let out = self.files.join("report");
-        let args: Vec<String> = [
+        let args = self.report_args(&out);
+        show_command(&program("ibsr-report"), &args);
+        answers_no(with_credentials(Command::new(program("ibsr-report")).args(&args)))?;
+        Ok(out)
+    }
+
+    /// The same with each default rule at its loosest threshold, unseen: who is spared there
+    /// is spared at all of them.
+    pub fn report_at_the_loosest(&self) -> Result<PathBuf> {
+        let family = family::family();
+        let last: Vec<_> = family.rules.iter().map(|rule| Some(rule.thresholds() - 1)).collect();
+        let rules = self.files.join("loosest.toml");
+        fs::write(&rules, text::to_toml(&family.pinned(&last)))
+            .context("failed to write `loosest.toml`")?;
+        let out = self.files.join("report-at-the-loosest");
+        let mut command = Command::new(program("ibsr-report"));
+        command.args(self.report_args(&out)).arg("--quiet").arg("--rules").arg(&rules);
+        answers_no(with_credentials(&mut command).stdout(Stdio::null()))?;
+        Ok(out)
+    }
+
+    fn report_args(&self, out: &Path) -> Vec<String> {
+        [
             "run",
             &format!("s3://{BUCKET}/{PREFIX}"),
             "--endpoint-url",
@@ -168,11 +190,7 @@ impl Stage {
             &out.display().to_string(),
         ]
         .map(str::to_owned)
-        .to_vec();
-        show_command(&report, &args);
-        succeed(with_credentials(Command::new(&report).args(&args)))?;
-        let json = fs::read(out.join("report.json")).context("failed to read `report.json`")?;
-        serde_json::from_slice(&json).context("`report.json` is not JSON")
+        .to_vec()
     }
 
     fn spool(&self) -> String {
@@ -208,5 +226,12 @@ fn with_credentials(command: &mut Command) -> &mut Command {
 fn succeed(command: &mut Command) -> Result<()> {
     let status = command.status().with_context(|| format!("failed to run {command:?}"))?;
     ensure!(status.success(), "{command:?} ended with {status}");
+    Ok(())
+}
+
+/// Exit code 1: the program did its work, and the answer is not yes.
+fn answers_no(command: &mut Command) -> Result<()> {
+    let status = command.status().with_context(|| format!("failed to run {command:?}"))?;
+    ensure!(status.code() == Some(1), "{command:?} ended with {status} instead of code 1");
     Ok(())
 }

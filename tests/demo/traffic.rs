@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! The clients: curl as real users, raw frames as the flood and the scan. All run side by side
-//! and each stops by itself.
+//! The clients: curl as real users, raw frames as the flood, the scan and the health checker.
+//! All run side by side and each stops by itself.
 
 use std::net::Ipv4Addr;
 use std::thread;
@@ -10,18 +10,34 @@ use anyhow::{Result, bail};
 use ibsr_tests::frames::{Frame, ethertype, flag, send_frames};
 use ibsr_tests::netns::{HOST_V4, HOST_V6, PEER_IF};
 
-use crate::world::{FLOOD, IPV6, KEEP_ALIVE, ORDINARY, SCAN, SLOW, VLAN, World};
+use crate::world::{CHECKER, FLOOD, IPV6, KEEP_ALIVE, NAT, ORDINARY, SCAN, SLOW, VLAN, World};
 use crate::{heading, world};
 
-const FLOOD_SECONDS: u32 = 12;
+/// A rule decides after three windows of a second and acts two windows later; the rest is
+/// what it would have dropped.
+const FLOOD_SECONDS: u32 = 15;
 const FLOOD_SYNS_PER_SECOND: u32 = 2_000;
-const SCANNED_PORTS: u16 = 1_000;
+/// Twice the ports a second that the safest threshold of `scan` asks for, over many windows.
+const SCANNED_PORTS: u16 = 2_000;
+const SCANNED_PORTS_PER_SECOND: u16 = 200;
+/// A checker of one back end that asks often: every half second.
+const CHECKS: u16 = 24;
+const CHECK_EVERY: Duration = Duration::from_millis(500);
+/// Behind the gateway: 20 connections a second for ten seconds.
+const NAT_HOSTS: usize = 4;
+const NAT_CONNECTIONS_OF_A_HOST: u16 = 50;
+const NAT_RATE_OF_A_HOST: &str = "5/s";
 const TAGGED_CONNECTIONS: u16 = 10;
 const VLAN_ID: u16 = 100;
+/// Odd, so that sequence numbers spread over their whole range before they come again.
+const SEQ_STEP: u32 = 2_654_435_761;
 
 /// Runs every client to its end.
 pub fn run_all(world: &World) -> Result<()> {
-    heading("traffic: curl over IPv4, IPv6 and a VLAN, a SYN flood, a port scan");
+    heading(
+        "traffic: curl over IPv4, IPv6 and a VLAN, a NAT gateway, a health checker; a SYN flood, \
+         a port scan",
+    );
     thread::scope(|scope| {
         let users = [
             scope.spawn(|| (0..8).try_for_each(|_| download(world, &ORDINARY, HOST_V4, &[]))),
@@ -29,6 +45,8 @@ pub fn run_all(world: &World) -> Result<()> {
             scope.spawn(|| download(world, &SLOW, HOST_V4, &["--limit-rate", "50k"])),
             scope.spawn(|| download(world, &IPV6, &format!("[{HOST_V6}]"), &[])),
             scope.spawn(|| tagged(world)),
+            scope.spawn(|| gateway(world)),
+            scope.spawn(|| check_health(world)),
             scope.spawn(|| flood(world)),
             scope.spawn(|| scan(world)),
         ];
@@ -88,30 +106,65 @@ fn address(text: &str) -> Ipv4Addr {
     text.parse().expect("an address of ours")
 }
 
-/// Paced, so that a rate is to be seen: a hundredth of a second's SYNs at a time.
-fn flood(world: &World) -> Result<()> {
-    let batch = FLOOD_SYNS_PER_SECOND / 100;
-    world.pair.peer.inside(|| {
-        let start = Instant::now();
-        for tick in 0..FLOOD_SECONDS * 100 {
-            send_frames(PEER_IF, (0..batch).map(|at| syn_of_flood(tick * batch + at)));
-            let next = Duration::from_millis(u64::from(tick + 1) * 10);
-            thread::sleep(next.saturating_sub(start.elapsed()));
-        }
-    });
-    Ok(())
+/// Hosts that share an address: many connections a second, each completed and closed.
+fn gateway(world: &World) -> Result<()> {
+    let host = || {
+        let pages = format!("http://{HOST_V4}/page?[1-{NAT_CONNECTIONS_OF_A_HOST}]");
+        curl(world, &NAT, &["--rate", NAT_RATE_OF_A_HOST, "-H", "Connection: close"], &[pages])
+    };
+    thread::scope(|scope| {
+        let hosts: Vec<_> = (0..NAT_HOSTS).map(|_| scope.spawn(host)).collect();
+        hosts.into_iter().try_for_each(|host| host.join().expect("a host does not panic"))
+    })
 }
 
+/// A half-open check. The address is the kernel's, which knows of no such connection: it
+/// answers the SYN-ACK with RST, as a balancer's probe does.
+fn check_health(world: &World) -> Result<()> {
+    paced(world, CHECKS.into(), CHECK_EVERY, |number| {
+        let src_port = 20_000 + number as u16;
+        vec![syn(CHECKER.address, src_port, 80, number.wrapping_mul(SEQ_STEP))]
+    })
+}
+
+/// A hundredth of a second's SYNs at a time.
+fn flood(world: &World) -> Result<()> {
+    let batch = FLOOD_SYNS_PER_SECOND / 100;
+    paced(world, FLOOD_SECONDS * 100, Duration::from_millis(10), |tick| {
+        (0..batch).map(|at| syn_of_flood(tick * batch + at)).collect()
+    })
+}
+
+/// A twentieth of a second's ports at a time.
 fn scan(world: &World) -> Result<()> {
+    let batch = SCANNED_PORTS_PER_SECOND / 20;
+    paced(world, (SCANNED_PORTS / batch).into(), Duration::from_millis(50), |tick| {
+        let first = 1 + tick as u16 * batch;
+        (first..first + batch).map(|port| syn(SCAN.address, 40_000, port, 1)).collect()
+    })
+}
+
+/// Sends the frames of each tick, so that there is a rate to be seen. Who is late makes up
+/// for it.
+fn paced(
+    world: &World,
+    ticks: u32,
+    every: Duration,
+    frames: impl Fn(u32) -> Vec<Vec<u8>> + Sync,
+) -> Result<()> {
     world.pair.peer.inside(|| {
-        send_frames(PEER_IF, (1..=SCANNED_PORTS).map(|port| syn(SCAN.address, 40_000, port, 1)))
+        let start = Instant::now();
+        for tick in 0..ticks {
+            send_frames(PEER_IF, frames(tick));
+            thread::sleep((every * (tick + 1)).saturating_sub(start.elapsed()));
+        }
     });
     Ok(())
 }
 
 fn syn_of_flood(number: u32) -> Vec<u8> {
     let src_port = 1_024 + (number % 60_000) as u16;
-    syn(FLOOD.address, src_port, 80, number.wrapping_mul(2_654_435_761))
+    syn(FLOOD.address, src_port, 80, number.wrapping_mul(SEQ_STEP))
 }
 
 fn syn(from: &str, src_port: u16, dst_port: u16, seq: u32) -> Vec<u8> {

@@ -11,7 +11,10 @@ use ibsr_tests::netns::{HOST_V4, HOST_V6, PEER_IF, Pair, run};
 use ibsr_tests::process::{Running, wait_until};
 
 /// Bytes of the file that clients download.
-pub const FILE_BYTES: usize = 200_000;
+const FILE_BYTES: usize = 200_000;
+
+/// Bytes of the page that the clients behind the gateway fetch.
+const PAGE_BYTES: usize = 1_000;
 
 /// One client and its address.
 pub struct Client {
@@ -19,24 +22,41 @@ pub struct Client {
     pub name: &'static str,
     /// Its source address.
     pub address: &'static str,
+    /// The rule that must act on it; none for who does nothing wrong, and then no rule may.
+    pub caught_by: Option<&'static str>,
+}
+
+impl Client {
+    const fn user(name: &'static str, address: &'static str) -> Self {
+        Self { name, address, caught_by: None }
+    }
+
+    const fn attacker(name: &'static str, address: &'static str, rule: &'static str) -> Self {
+        Self { name, address, caught_by: Some(rule) }
+    }
 }
 
 /// Downloads with a connection each.
-pub const ORDINARY: Client = Client { name: "ordinary downloads", address: "10.77.0.11" };
+pub const ORDINARY: Client = Client::user("ordinary downloads", "10.77.0.11");
 /// Many requests over one connection.
-pub const KEEP_ALIVE: Client = Client { name: "keep-alive", address: "10.77.0.12" };
+pub const KEEP_ALIVE: Client = Client::user("keep-alive", "10.77.0.12");
 /// Reads slowly.
-pub const SLOW: Client = Client { name: "slow client", address: "10.77.0.13" };
+pub const SLOW: Client = Client::user("slow client", "10.77.0.13");
 /// The same over IPv6.
-pub const IPV6: Client = Client { name: "IPv6 client", address: "fd77::14" };
+pub const IPV6: Client = Client::user("IPv6 client", "fd77::14");
 /// Raw frames behind an 802.1Q tag: ten connections as a tagged client would send them.
-pub const VLAN: Client = Client { name: "VLAN-tagged sender", address: "10.77.0.15" };
+pub const VLAN: Client = Client::user("VLAN-tagged sender", "10.77.0.15");
+/// Several hosts with many short connections behind one address.
+pub const NAT: Client = Client::user("NAT gateway", "10.77.0.16");
+/// SYN, and RST as soon as the server answers: it completes nothing and harms nobody.
+pub const CHECKER: Client = Client::user("health checker", "10.77.0.17");
 /// Sends SYNs and nothing else.
-pub const FLOOD: Client = Client { name: "SYN flood", address: "10.77.0.66" };
-/// One SYN to each of a thousand ports.
-pub const SCAN: Client = Client { name: "port scan", address: "10.77.0.77" };
+pub const FLOOD: Client = Client::attacker("SYN flood", "10.77.0.66", "dead_syn");
+/// One SYN to each of many ports.
+pub const SCAN: Client = Client::attacker("port scan", "10.77.0.77", "scan");
 /// All of them.
-pub const CLIENTS: [Client; 7] = [ORDINARY, KEEP_ALIVE, SLOW, IPV6, VLAN, FLOOD, SCAN];
+pub const CLIENTS: [Client; 9] =
+    [ORDINARY, KEEP_ALIVE, SLOW, IPV6, VLAN, NAT, CHECKER, FLOOD, SCAN];
 
 /// Both namespaces with their addresses, and the web server.
 pub struct World {
@@ -57,7 +77,7 @@ impl World {
 
 fn add_addresses(pair: &Pair) {
     let peer = &pair.peer;
-    for client in [ORDINARY, KEEP_ALIVE, SLOW] {
+    for client in [ORDINARY, KEEP_ALIVE, SLOW, NAT, CHECKER] {
         peer.ip(&format!("addr add {}/24 dev {PEER_IF}", client.address));
     }
     peer.ip(&format!("addr add {}/64 dev {PEER_IF} nodad", IPV6.address));
@@ -69,7 +89,9 @@ fn add_addresses(pair: &Pair) {
 fn start_nginx(pair: &Pair, files: &Path) -> Result<Running> {
     let root = files.join("www");
     fs::create_dir_all(&root).with_context(|| format!("failed to create `{}`", root.display()))?;
-    fs::write(root.join("file"), vec![b'x'; FILE_BYTES]).context("failed to write the web page")?;
+    for (name, bytes) in [("file", FILE_BYTES), ("page", PAGE_BYTES)] {
+        fs::write(root.join(name), vec![b'x'; bytes]).context("failed to write the web pages")?;
+    }
     let config = files.join("nginx.conf");
     fs::write(&config, nginx_config(files)).context("failed to write `nginx.conf`")?;
     let mut command = pair.host.command("nginx");
