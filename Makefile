@@ -4,7 +4,7 @@ SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help demo test check bench bench-read bench-report bench-xdp install release deps deps-demo \
+.PHONY: help demo test check bench bench-read bench-report bench-xdp fuzz install release deps deps-demo \
 	deps-fleet deps-test
 
 PREFIX ?= /usr/local
@@ -51,6 +51,9 @@ bench-report: deps deps-fleet ## the report beside DuckDB; ROWS=N JSON=FILE; 2 G
 bench-xdp: deps-demo ## what the sensor adds to a packet; needs root
 	@cargo build --quiet --locked --workspace --bins
 	@$(ROOT) $(if $(JSON),env JSON="$(JSON)") $(TARGET)/debug/bench-xdp
+
+fuzz: deps ## each fuzz target for SECONDS=600; TARGETS="rules row" for some; needs g++
+	@fuzz/run $(or $(SECONDS),600) $(TARGETS)
 
 release: deps ## optimised programs in target/release
 	@cargo build --locked --release --workspace --bins
