@@ -221,7 +221,7 @@ mod tests {
 
     #[test]
     fn a_sealed_file_says_what_it_holds() {
-        let rows = header(SCHEMA) + "any line\n";
+        let rows = header(SCHEMA) + "{\"type\":\"flow\"}\n";
         let contents = scan((rows.clone() + &footer(&rows, 2)).as_bytes()).expect("whole");
         assert_eq!((contents.header.host.as_str(), contents.footer.lines), ("h", 2));
         assert!(contents.sweeps.is_empty());
@@ -234,6 +234,8 @@ mod tests {
         assert!(error("").contains("no header"));
         assert!(error("{\"type\":\"sweep\"}\n").contains("no header"));
         assert!(error(&header("ibsr/2")).contains("`ibsr/2`"));
+        let open = header(SCHEMA) + "any line\n";
+        assert!(error(&(open.clone() + &footer(&open, 2))).contains("closes a sweep"));
         assert!(error(&rows).contains("not sealed"));
         assert!(error(&(rows.clone() + &footer(&rows, 2))).contains("counts 2 lines, it has 1"));
         assert!(error(&sealed.replace("\"s\"", "\"z\"")).contains("SHA-256"));
