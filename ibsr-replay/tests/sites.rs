@@ -100,15 +100,15 @@ fn ready_sites_keep_their_promise() {
         count(Judged::is_trap),
     );
     all.iter().for_each(|site| println!("{}", site.line()));
+    for site in &ready {
+        assert!(site.never_dropped.is_empty(), "{}", site.line());
+    }
     let few = all.len() as u64 * MISTAKES_PERCENT / 100;
     assert!(mistakes.len() as u64 <= few, "{} mistakes", mistakes.len());
     // A judge who never says yes makes no mistakes, and is no use; sites where a yes would
     // be wrong must be among them, or nothing was tested.
-    assert!(ready.len() * 5 >= all.len(), "only {} of {} ready", ready.len(), all.len());
+    assert!(ready.len() * 6 >= all.len(), "only {} of {} ready", ready.len(), all.len());
     assert!(count(Judged::is_trap) * 10 >= all.len(), "hardly a trap");
-    for site in &ready {
-        assert!(site.never_dropped.is_empty(), "{}", site.line());
-    }
     capture_is_enough(&ready);
 }
 

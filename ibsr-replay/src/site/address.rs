@@ -76,7 +76,12 @@ mod tests {
     #[test]
     fn no_two_numbers_share_an_address() {
         let mut seen = BTreeSet::new();
-        for number in 0..20_000 {
+        // Numbers half of a range apart are those that an even multiplier would bring together.
+        let half = LEGITIMATE_NETWORKS / 2;
+        let quarter = ATTACK_NETWORKS / 2;
+        for number in (0..9_000).chain(quarter..quarter + 9_000) {
+            assert!(seen.insert(client_v4(number + half, 3)), "{number}");
+            assert!(seen.insert(spoofed(number + SPOOFED_ADDRESSES / 2)), "{number}");
             for addr in [
                 client_v4(number, 0),
                 client_v4(number, HOSTS - 1),

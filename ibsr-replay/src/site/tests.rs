@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! Both recordings of whole sites.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use ibsr_proto::addr::SourceAddr;
 use ibsr_proto::snapshot::{RowRef, Source, Sweep};
@@ -141,24 +141,44 @@ fn a_day_has_the_sweeps_of_its_own_traffic() {
 fn packets_add_up_to_the_rows_of_their_sweep() {
     let spec = SiteSpec { full_every: 1, ..one_day(6) };
     let mut wire = Wire::new(spec.clone()).expect("a site");
-    let mut sums: BTreeMap<Key, (u64, u64, u64, u64)> = BTreeMap::new();
+    let mut sums: BTreeMap<Key, [u64; 5]> = BTreeMap::new();
+    // Sequence number that completes the handshake, of connections that wait for it.
+    let mut pending = HashMap::new();
     let mut last_ns = 0;
     each(&spec, |swept| {
         let packets = wire.next_packets().expect("as many slots as sweeps");
         for packet in packets {
             assert!(packet.at_ns >= last_ns);
             last_ns = packet.at_ns;
+            let has = |flag: u8| packet.flags & flag != 0;
+            let (syn, ack) = (has(flag::SYN) && !has(flag::ACK), has(flag::ACK));
+            let connection = (packet.src, packet.src_port, packet.dst_port);
+            if syn {
+                pending.insert(connection, packet.seq.wrapping_add(1));
+            }
+            let is_next = pending.get(&connection) == Some(&packet.seq);
+            let is_completed = ack && !has(flag::RST) && is_next;
+            if is_completed {
+                pending.remove(&connection);
+            }
+            let add = [
+                1,
+                u64::from(packet.frame_len),
+                u64::from(syn),
+                u64::from(ack),
+                u64::from(is_completed),
+            ];
             let sum = sums.entry((packet.src, packet.dst_port)).or_default();
-            sum.0 += 1;
-            sum.1 += u64::from(packet.frame_len);
-            sum.2 += u64::from(packet.flags & (flag::SYN | flag::ACK) == flag::SYN);
-            sum.3 += u64::from(packet.flags & flag::ACK != 0);
+            sum.iter_mut().zip(add).for_each(|(sum, add)| *sum += add);
         }
         if swept.close.seq % 7 == 0 {
             let rows: BTreeMap<_, _> = swept
                 .sources
                 .iter()
-                .map(|row| ((row.src, row.dst_port), (row.packets, row.bytes, row.syn, row.ack)))
+                .map(|row| {
+                    let sum = [row.packets, row.bytes, row.syn, row.ack, row.handshakes];
+                    ((row.src, row.dst_port), sum)
+                })
                 .collect();
             assert!(rows == sums, "sweep {}", swept.close.seq);
         }

@@ -219,6 +219,21 @@ fn churn_completes_four_of_ten() {
     }
 }
 
+/// Two connections with the same ports at a time would be one to the sensor.
+#[test]
+fn what_shares_an_address_shares_no_connection() {
+    let spec = SiteSpec { steady: Steady::default(), ..attack(AttackKind::Churn, 100, 50, 2) };
+    let mut wire = Wire::new(spec).expect("a site");
+    let mut isns = BTreeMap::new();
+    while let Some(packets) = wire.next_packets() {
+        for packet in packets.iter().filter(|packet| packet.flags == flag::SYN) {
+            let connection = (packet.src, packet.src_port, packet.dst_port);
+            assert_eq!(isns.insert(connection, packet.seq), None, "{packet:?}");
+        }
+    }
+    assert_eq!(isns.len(), 10_000);
+}
+
 /// Acting on the address hurts those who share it.
 #[test]
 fn a_bad_user_behind_a_nat_adds_to_its_syns_and_stays_legitimate() {
