@@ -146,8 +146,6 @@ fn a_bundle_is_valid_as_directory_and_as_archive_and_comes_out_of_its_inputs() {
         assert_eq!(faults(&mut place.verify(bundle)), <[&str; 0]>::default());
         assert_eq!(faults(&mut place.again(bundle, "spool")), <[&str; 0]>::default());
     }
-    let said = say(place.again("bundle", "spool").args(["--format", "text"])).expect_code(2);
-    assert!(said.stderr.contains("cannot be used multiple times"), "{}", said.stderr);
     let mut listed: Vec<_> = fs::read_dir(place.path("bundle"))
         .expect("listed")
         .map(|entry| file_name(&entry.expect("an entry").path()))
@@ -295,4 +293,22 @@ fn wrong_keys_and_missing_bundles_are_errors_that_name_the_file() {
     fs::write(place.path("junk.tar.zst"), b"not an archive").expect("written");
     let said = faults(&mut place.verify("junk.tar.zst"));
     assert!(said[0].starts_with("the archive: failed to unpack it"), "{said:?}");
+}
+
+/// Of two days that are there one was folded: the manifest says which.
+#[test]
+fn a_bundle_of_some_days_comes_out_of_all_inputs() {
+    let place = Place::new();
+    let (site, partial) = (place.path("site"), place.path("day.partial"));
+    let mut simulate = report();
+    simulate.arg("simulate").args(["--days", "2", "--clients", "5", "--out"]).arg(&site);
+    let _said = say(&mut simulate).expect_code(0);
+    let mut fold = report();
+    fold.arg("fold").arg(&site).args(["--day", "2026-01-06", "-o"]).arg(&partial);
+    let _said = say(&mut fold).expect_code(0);
+    let mut merge = report();
+    merge.arg("merge").arg(partial).args(["--now", NOW]).arg("--bundle").arg(place.path("day"));
+    let _said = say(merge.arg("--key").arg(place.path("key.key"))).expect_code(1);
+    assert!(place.text("day/manifest.json").contains(r#""days":["2026-01-06"]"#));
+    assert_eq!(faults(&mut place.again("day", "site")), <[&str; 0]>::default());
 }
