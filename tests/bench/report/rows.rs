@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! The recording that `bench-report` reads: two interfaces of a host, 50,000 sources each, one
-//! sweep of 5,000 rows in ten seconds. Most sources are rare, some regular, a few flood in
-//! bursts. Sealed as the reader seals; written once for each size and kept.
+//! sweep of 72 rows in ten seconds: 10 million rows are eight days, so that thresholds are
+//! searched and held out. Most sources are rare, some regular, a few flood in bursts. Sealed
+//! as the reader seals; written once for each size and kept.
 
 use std::fs::{self, File};
 use std::io::{BufWriter, Write as _};
@@ -17,7 +18,7 @@ use ibsr_tests::segments::{FullSweep, Random, SegmentSpec, Traffic};
 use sha2::{Digest as _, Sha256};
 
 /// Raised when other rows are written, so that old files are not taken for new ones.
-const VERSION: u32 = 1;
+const VERSION: u32 = 2;
 /// Interfaces, each a stream of its own.
 pub const SCOPES: [&str; 2] = ["xdp-eth0", "xdp-eth1"];
 /// Addresses that talk to each of them.
@@ -25,10 +26,10 @@ pub const SOURCES: usize = 50_000;
 const REGULARS: usize = 4_000;
 const FLOODERS: usize = 40;
 /// Rows of a sweep.
-const ACTIVE: usize = 5_000;
+const ACTIVE: usize = 72;
 /// Of which are regulars.
-const ACTIVE_REGULARS: usize = 1_000;
-/// Sweeps in a segment: five minutes, 30 MB.
+const ACTIVE_REGULARS: usize = 30;
+/// Sweeps in a segment: five minutes.
 const PER_SEGMENT: u64 = 30;
 const PERIOD_NS: u64 = 10_000_000_000;
 /// No multiple of a window, as on a real host.
@@ -38,8 +39,8 @@ const START_UNIX_MS: u64 = 1_794_787_203_700;
 /// Prime to the number of rare sources: steps of this size meet each of them once.
 const STRIDE: usize = 7_919;
 
-/// The folder with at least `rows` source rows; written first when it is not there.
-/// Above `packed_from` rows the segments are packed with zstd.
+/// The folder with at least `rows` source rows, packed with zstd or plain; written first when
+/// it is not there.
 ///
 /// # Errors
 /// When the disk is full or cannot be written.
@@ -113,7 +114,7 @@ impl Scope {
         sweeps: std::ops::Range<u64>,
         is_packed: bool,
     ) -> std::io::Result<()> {
-        let mut out = Vec::with_capacity(40 << 20);
+        let mut out = Vec::with_capacity(1 << 20);
         RowRef::Header(&self.header()).write_to(&mut out);
         let mut lines = 1;
         for number in sweeps {
@@ -155,7 +156,7 @@ impl Scope {
         rows + 1
     }
 
-    /// Who talks in a period: floods that are under way, a quarter of the regulars, and rare
+    /// Who talks in a period: floods that are under way, some regulars, and rare
     /// sources in steps through their list.
     fn active(&mut self, number: u64) -> Vec<usize> {
         let mut active: Vec<_> = (0..FLOODERS).filter(|&index| floods(index, number)).collect();
