@@ -130,8 +130,8 @@ impl Sources {
         if is_new_port {
             entry.window = now.window;
         }
-        let is_new_to_day =
-            now.is_counted && !std::mem::replace(&mut entry.is_counted, now.is_counted);
+        let is_counted = now.is_counted && !increment.is_zero();
+        let is_new_to_day = is_counted && !std::mem::replace(&mut entry.is_counted, true);
         let index = entry.index;
         self.count(
             index,
@@ -154,13 +154,17 @@ impl Sources {
             window: if is_timed { now.window } else { u64::MAX },
             ordinal: now.ordinal,
             index,
-            is_counted: is_known && now.is_counted,
+            is_counted: is_known && now.is_counted && !counts.is_zero(),
         };
         self.entries.insert((row.src, row.dst_port), entry);
         if !is_known {
             return Added { packets: 0, before: if now.is_counted { counts.packets } else { 0 } };
         }
-        let kind = Kind { is_timed, is_new_port: is_timed, is_new_to_day: now.is_counted };
+        let kind = Kind {
+            is_timed,
+            is_new_port: is_timed,
+            is_new_to_day: now.is_counted && !counts.is_zero(),
+        };
         self.count(index, row.dst_port, counts, kind, now);
         Added { packets: if now.is_counted { counts.packets } else { 0 }, before: 0 }
     }
@@ -182,7 +186,7 @@ impl Sources {
     fn count(&mut self, index: u32, port: u16, increment: Counts, kind: Kind, now: &Now) {
         let state = &mut self.states[index as usize];
         if now.is_counted {
-            state.is_seen = true;
+            state.is_seen |= !increment.is_zero();
             state.facts.counts = state.facts.counts.plus(increment);
             state.facts.ports += u32::from(kind.is_new_to_day);
             if !kind.is_timed {

@@ -82,7 +82,7 @@ impl RuleState {
         let mut last = self.ring;
         let last = &mut last[..usize::from(rule.of)];
         last.sort_unstable_by(|a, b| b.cmp(a));
-        last[usize::from(rule.k) - 1]
+        last[usize::from(rule.k) - 1].min(level)
     }
 
     /// Takes note that no guard spares the source at `level`.
