@@ -140,12 +140,18 @@ fn the_largest_counters_give_a_report() {
             source.bytes = u64::MAX;
         }
         sweep.close.totals.tracked = u64::MAX;
-        sweep.close.at_unix_ms = u64::MAX;
     }
     write(dir.path(), "a.jsonl", &rows(&spec));
     let (report, said) = json(dir.path());
     assert_eq!(said.code, Some(1), "the law cannot hold");
     assert!(number(&report, "/law/violations") > 0);
+    for sweep in &mut spec.sweeps {
+        sweep.close.at_unix_ms = u64::MAX;
+    }
+    write(dir.path(), "a.jsonl", &rows(&spec));
+    let (report, _) = json(dir.path());
+    let refused = reasons(&report, "/input/refused");
+    assert!(refused[0].contains("beyond the calendar"), "{refused:?}");
 }
 
 /// P2: a missing segment costs rates, never counts.
@@ -254,6 +260,7 @@ fn the_extremes_of_a_population_are_defined() {
         for source in spec.sweeps.iter_mut().flat_map(|sweep| &mut sweep.sources) {
             source.syn *= 100;
             source.handshakes *= 100;
+            source.ack *= 100;
             change(source);
         }
         write(dir.path(), "a.jsonl", &rows(&spec));

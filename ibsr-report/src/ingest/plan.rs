@@ -8,8 +8,8 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 use ibsr_replay::fold::facts::UnitId;
-use ibsr_replay::fold::id::StreamId;
 use ibsr_replay::fold::horizon::{DAY_MS, Horizon};
+use ibsr_replay::fold::id::StreamId;
 
 use super::scan::{Segment, SweepSpan};
 

@@ -14,6 +14,8 @@ use super::lines::{Line, Lines};
 use super::open::Place;
 
 const FOOTER_PREFIX: &[u8] = br#"{"type":"footer""#;
+/// 9999-12-31T23:59:59.999Z.
+const MAX_UNIX_MS: u64 = 253_402_300_799_999;
 const SOURCE_PREFIX: &[u8] = br#"{"type":"source""#;
 
 /// A file that passed.
@@ -104,6 +106,9 @@ pub enum ScanError {
     /// It holds rows, and none that closes a sweep.
     #[error("none of its lines closes a sweep")]
     NoSweep,
+    /// A sweep says that it was made after the year 9999.
+    #[error("the wall clock of its sweep {0} is beyond the calendar")]
+    Clock(u64),
     /// The footer hashed other bytes.
     #[error("its bytes do not match the SHA-256 in its footer")]
     Hash,
@@ -143,6 +148,9 @@ pub fn scan(reader: impl BufRead) -> Result<Contents, ScanError> {
                 continue;
             }
             Line::Whole(text) if !text.starts_with(SOURCE_PREFIX) => match Row::from_line(text) {
+                Ok(Row::Sweep(sweep)) if sweep.at_unix_ms > MAX_UNIX_MS => {
+                    return Err(ScanError::Clock(sweep.seq));
+                }
                 Ok(Row::Sweep(sweep)) => sweeps.push(SweepSpan::from(&*sweep)),
                 Ok(Row::Gap(_) | Row::Unknown(_)) => {}
                 _ => is_empty = false,
