@@ -13,7 +13,7 @@ use crate::ingest::scan::scan;
 
 fn args(dir: &Path, more: &[&str]) -> SimulateArgs {
     let dir = dir.to_str().expect("UTF-8");
-    let flags = ["ibsr-report", "simulate", "--out", dir, "--days", "2", "--clients", "30"];
+    let flags = ["ibsr-report", "simulate", "--out", dir];
     match Cli::parse_from(flags.iter().chain(more)).command {
         Command::Simulate(args) => args,
         other => panic!("{other:?}"),
@@ -37,7 +37,8 @@ fn files(dir: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
 
 fn made(more: &[&str]) -> BTreeMap<PathBuf, Vec<u8>> {
     let dir = tempfile::tempdir().expect("a directory");
-    let spec = args(dir.path(), more).spec().expect("a site");
+    let small = [&["--days", "2", "--clients", "30"], more].concat();
+    let spec = args(dir.path(), &small).spec().expect("a site");
     let truth = truth_csv(&spec);
     fs::write(dir.path().join(TRUTH), truth).expect("written");
     let written = write(dir.path(), Sweeps::new(spec).expect("a site")).expect("written");
