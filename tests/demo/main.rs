@@ -72,6 +72,8 @@ fn files_dir() -> Result<PathBuf> {
         None => std::env::temp_dir().join(format!("ibsr-demo-{}", std::process::id())),
     };
     fs::create_dir_all(&dir).with_context(|| format!("failed to create `{}`", dir.display()))?;
+    let is_empty = fs::read_dir(&dir).is_ok_and(|mut entries| entries.next().is_none());
+    ensure!(is_empty, "`{}` is not empty: an earlier run would be counted again", dir.display());
     std::path::absolute(&dir).with_context(|| format!("failed to resolve `{}`", dir.display()))
 }
 
