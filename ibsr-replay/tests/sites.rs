@@ -136,6 +136,5 @@ fn capture_is_enough(ready: &[&Judged]) {
         acted += site.flood.acted;
         sent += site.flood.sent;
     }
-    println!("planted floods: {acted} of {sent} packets acted on");
-    assert!(acted * 100 >= sent * CAPTURE_PERCENT, "{acted} of {sent}");
+    assert!(acted * 100 >= sent * CAPTURE_PERCENT, "{acted} of {sent} packets acted on");
 }
