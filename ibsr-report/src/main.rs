@@ -17,9 +17,7 @@ mod outputs;
 mod parallel;
 mod partial;
 mod progress;
-mod render_next;
-
-use render_next as render;
+mod render;
 mod run;
 mod simulate;
 

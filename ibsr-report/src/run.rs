@@ -224,5 +224,5 @@ fn write(report: &Report, dir: &Path) -> anyhow::Result<()> {
 }
 
 const fn answer(report: &Report) -> Answer {
-    if report.is_whole && report.decision.verdict.is_ready() { Answer::Yes } else { Answer::No }
+    if report.is_go() { Answer::Yes } else { Answer::No }
 }

@@ -249,33 +249,30 @@ fn most(
     Gate { name, kind, value, limit, is_minimum: false, unit, is_passed, asks }
 }
 
-/// The verdict: the first kind of gate that has a failure decides.
-#[must_use]
-pub fn verdict(gates: &[Gate]) -> Verdict {
-    let fails = |kind| gates.iter().any(|gate| gate.kind == kind && !gate.is_passed);
-    if fails(GateKind::Evidence) {
-        Verdict::InsufficientEvidence
-    } else if fails(GateKind::Safety) {
-        Verdict::NotReady
-    } else if fails(GateKind::Benefit) {
-        Verdict::NoBenefit
-    } else if fails(GateKind::Trial) {
-        Verdict::ReadyCanary
-    } else {
-        Verdict::Ready
-    }
+/// The kinds in the order in which they decide, with the verdict of each.
+const KINDS: [(GateKind, Verdict); 4] = [
+    (GateKind::Evidence, Verdict::InsufficientEvidence),
+    (GateKind::Safety, Verdict::NotReady),
+    (GateKind::Benefit, Verdict::NoBenefit),
+    (GateKind::Trial, Verdict::ReadyCanary),
+];
+
+/// The verdict, and the gates that it follows from: the first kind with a failure decides.
+fn verdict(gates: &[Gate]) -> (Verdict, Vec<&Gate>) {
+    let failed = |kind| gates.iter().filter(move |gate| gate.kind == kind && !gate.is_passed);
+    let first = KINDS.into_iter().find(|(kind, _)| failed(*kind).next().is_some());
+    first.map_or((Verdict::Ready, Vec::new()), |(kind, verdict)| (verdict, failed(kind).collect()))
 }
 
 /// Puts the decision together.
 #[must_use]
 pub fn decide(measured: &Measured, sentence: String, plan: Option<Plan>) -> Decision {
     let gates = gates(measured);
-    let verdict = verdict(&gates);
-    let failed = gates.iter().filter(|gate| !gate.is_passed);
+    let (verdict, failed) = verdict(&gates);
     Decision {
         verdict,
         canary_percent: (verdict == Verdict::ReadyCanary).then(|| canary_percent(measured)),
-        reasons: failed.map(words::failed).collect(),
+        reasons: failed.into_iter().map(words::failed).collect(),
         sentence,
         plan: plan.filter(|plan| verdict == Verdict::InsufficientEvidence && plan.is_missing()),
         gates,

@@ -54,7 +54,7 @@ pub struct Decision {
     pub verdict: Verdict,
     /// Share of the source clusters to begin with, where the answer is a trial.
     pub canary_percent: Option<u8>,
-    /// Why not more, one sentence for each gate that failed, in the order of the gates.
+    /// Why not more: a sentence for each gate that decided, in the order of the gates.
     pub reasons: Vec<String>,
     /// The fixed sentence with its numbers.
     pub sentence: String,

@@ -88,6 +88,12 @@ pub struct Report {
 }
 
 impl Report {
+    /// Whether enforcing is an option and nothing of the input was lost: what exit code 0 means.
+    #[must_use]
+    pub const fn is_go(&self) -> bool {
+        self.is_whole && self.decision.verdict.is_ready()
+    }
+
     /// The sources to show to people.
     #[must_use]
     pub fn shown(&self) -> &[SourceRow] {

@@ -26,6 +26,7 @@ struct Hashed<T> {
 }
 
 impl<W: Write> Write for Hashed<W> {
+    #[expect(clippy::disallowed_methods, reason = "it passes on how much was written")]
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         let written = self.inner.write(bytes)?;
         self.hash.update(&bytes[..written]);

@@ -33,7 +33,7 @@ const PROVISIONAL: &str = "Provisional: no threshold of any rule could be accept
 /// Exit code of a run that ends with this report.
 #[must_use]
 pub const fn exit_code(report: &Report) -> u8 {
-    if report.decision.verdict.is_ready() && report.is_whole { 0 } else { 1 }
+    if report.is_go() { 0 } else { 1 }
 }
 
 /// The head.
