@@ -72,11 +72,7 @@ const FAULTS: [(&str, &str, &str); 50] = [
     ("P3", "archives that are cut or explode", ""),
     ("P4", "the same inputs, another order, locale, time zone", ""),
     ("P5", "no data, one source, all abusive, all legitimate", ""),
-    (
-        "P6",
-        "any bit of a segment flipped",
-        "segments are covered, bundles come with the full report",
-    ),
+    ("P6", "any bit of a segment or of a bundle flipped", ""),
 ];
 
 /// Writes the page, or with `check` fails when it is not what the tests say.

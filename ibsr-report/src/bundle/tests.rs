@@ -176,7 +176,7 @@ fn with_entry(files: &Files, path: &[u8], kind: EntryType, link: &str, bytes: &[
     header.set_size(bytes.len() as u64);
     header.set_cksum();
     // In front: a tar ends with its first two empty blocks.
-    let tar = std::mem::replace(builder.get_mut(), Vec::new());
+    let tar = std::mem::take(builder.get_mut());
     builder.append(&header, bytes).unwrap();
     let mut head = std::mem::take(builder.get_mut());
     head.extend(tar);
