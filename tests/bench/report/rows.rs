@@ -1,11 +1,10 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! The recording that `bench-report` reads: two interfaces of a host, 50,000 sources each, one
-//! sweep of 72 rows in ten seconds: 10 million rows are eight days, so that thresholds are
-//! searched and held out. Most sources are rare, some regular, a few flood in bursts. Sealed
-//! as the reader seals; written once for each size and kept.
+//! The recording that `bench-report` reads: two interfaces of a host, 50,000 sources each, a
+//! sweep of 72 rows every ten seconds and a full one every hour: 10 million rows are nearly
+//! three days, so that thresholds are searched and held out. Most sources are rare, some
+//! regular, a few flood in bursts. Sealed as the reader seals; written once and kept.
 
-use std::fs::{self, File};
-use std::io::{BufWriter, Write as _};
+use std::fs;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::path::{Path, PathBuf};
 
@@ -18,19 +17,21 @@ use ibsr_tests::segments::{FullSweep, Random, SegmentSpec, Traffic};
 use sha2::{Digest as _, Sha256};
 
 /// Raised when other rows are written, so that old files are not taken for new ones.
-const VERSION: u32 = 2;
+const VERSION: u32 = 3;
 /// Interfaces, each a stream of its own.
 pub const SCOPES: [&str; 2] = ["xdp-eth0", "xdp-eth1"];
 /// Addresses that talk to each of them.
 pub const SOURCES: usize = 50_000;
 const REGULARS: usize = 4_000;
 const FLOODERS: usize = 40;
-/// Rows of a sweep.
+/// Rows of a sweep that is not full.
 const ACTIVE: usize = 72;
 /// Of which are regulars.
 const ACTIVE_REGULARS: usize = 30;
 /// Sweeps in a segment: five minutes.
 const PER_SEGMENT: u64 = 30;
+/// Sweeps from one that lists every source to the next: an hour, the reader's default.
+const FULL_EVERY: u64 = 360;
 const PERIOD_NS: u64 = 10_000_000_000;
 /// No multiple of a window, as on a real host.
 const START_BOOT_NS: u64 = 3_603_700_000_000;
@@ -50,11 +51,11 @@ pub fn folder(cache: &Path, rows: u64, is_packed: bool) -> Result<PathBuf> {
     if dir.join("complete").is_file() {
         return Ok(dir);
     }
-    let sweeps = rows.div_ceil(SCOPES.len() as u64 * ACTIVE as u64);
+    let rows = rows.div_ceil(SCOPES.len() as u64);
     std::thread::scope(|threads| {
         let writers = SCOPES.map(|scope| {
             let dir = &dir;
-            threads.spawn(move || Scope::new(scope).write(dir, sweeps, is_packed))
+            threads.spawn(move || Scope::new(scope).write(dir, rows, is_packed))
         });
         writers.into_iter().try_for_each(|writer| writer.join().expect("a writer does not panic"))
     })?;
@@ -94,52 +95,64 @@ impl Scope {
         Header { attached_boot_ns: START_BOOT_NS - 1_000_000_000, ..self.spec.header() }
     }
 
-    /// Writes `sweeps` sweeps as segments below `dir`.
-    fn write(mut self, dir: &Path, sweeps: u64, is_packed: bool) -> Result<()> {
+    /// Writes segments below `dir` until they hold `rows` rows of sources.
+    fn write(mut self, dir: &Path, rows: u64, is_packed: bool) -> Result<()> {
         let dir = dir.join(&self.spec.scope);
         fs::create_dir_all(&dir).with_context(|| format!("failed to make `{}`", dir.display()))?;
-        for first in (0..sweeps).step_by(PER_SEGMENT as usize) {
+        let mut written = 0;
+        for first in (0..).step_by(PER_SEGMENT as usize) {
+            if written >= rows {
+                break;
+            }
             self.spec.first_seq = first + 1;
             let path = dir.join(self.spec.name().to_string());
-            let last = (first + PER_SEGMENT).min(sweeps);
-            self.segment(&path, first..last, is_packed)
+            written += self
+                .segment(&path, first..first + PER_SEGMENT, is_packed)
                 .with_context(|| format!("failed to write `{}`", path.display()))?;
         }
         Ok(())
     }
 
+    /// Writes one segment; the number of its rows of sources.
     fn segment(
         &mut self,
         path: &Path,
         sweeps: std::ops::Range<u64>,
         is_packed: bool,
-    ) -> std::io::Result<()> {
+    ) -> std::io::Result<u64> {
         let mut out = Vec::with_capacity(1 << 20);
         RowRef::Header(&self.header()).write_to(&mut out);
-        let mut lines = 1;
+        let (mut rows, count) = (0, sweeps.end - sweeps.start);
         for number in sweeps {
-            lines += self.sweep(number, &mut out);
+            rows += self.sweep(number, &mut out);
         }
+        let lines = 1 + count + rows;
         let sha256 = hex(&Sha256::digest(&out));
         RowRef::Footer(&Footer { lines, sha256, recovered: false }).write_to(&mut out);
         if is_packed {
-            return fs::write(path.with_added_extension("zst"), zstd::encode_all(&out[..], 1)?);
+            fs::write(path.with_added_extension("zst"), zstd::encode_all(&out[..], 1)?)?;
+        } else {
+            fs::write(path, &out)?;
         }
-        let mut file = BufWriter::new(File::create(path)?);
-        file.write_all(&out)?;
-        file.flush()
+        Ok(rows)
     }
 
-    /// Appends one sweep; the number of its lines.
+    /// Appends one sweep; the number of its rows of sources.
     fn sweep(&mut self, number: u64, out: &mut Vec<u8>) -> u64 {
         let (from_ns, seq) = (START_BOOT_NS + number * PERIOD_NS, number + 1);
-        let mut rows = 0;
-        for index in self.active(number) {
+        let mut active = self.active(number);
+        for &index in &active {
             self.talk(index, from_ns);
-            RowRef::Source(&Source { seq, ..self.sources[index] }).write_to(out);
-            rows += 1;
         }
-        let since_boot_ns = if number == 0 { 0 } else { from_ns };
+        let is_full = number % FULL_EVERY == 0;
+        if is_full {
+            active = (0..SOURCES).filter(|&index| self.sources[index].packets > 0).collect();
+        }
+        for &index in &active {
+            RowRef::Source(&Source { seq, ..self.sources[index] }).write_to(out);
+        }
+        let rows = active.len() as u64;
+        let since_boot_ns = if is_full { 0 } else { from_ns };
         let close = Sweep {
             seq,
             since_boot_ns,
@@ -153,7 +166,7 @@ impl Scope {
             ..template_close()
         };
         RowRef::Sweep(&close).write_to(out);
-        rows + 1
+        rows
     }
 
     /// Who talks in a period: floods that are under way, some regulars, and rare
