@@ -73,7 +73,8 @@ impl<'a> Book<'a> {
                 let Some(slot) = TTL_GRID_S.iter().position(|ttl| age_s < *ttl) else { continue };
                 // A decision that was made before the day began left its mark there.
                 let acted = facts.acted.get_or_insert_default();
-                acted.mark(rule, level, u64::MAX).packets_by_age[slot] += packets;
+                let by_age = &mut acted.mark(rule, level, u64::MAX).packets_by_age[slot];
+                *by_age = by_age.saturating_add(packets);
             }
         }
     }

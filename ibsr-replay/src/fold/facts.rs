@@ -62,6 +62,8 @@ pub struct UnitFacts {
     pub seen_packets: u64,
     /// Packets that rows can hold at most; what none holds of them was never seen.
     pub accountable_packets: u64,
+    /// Packets that only the next sweep can list.
+    pub pending_packets: u64,
     /// Packets that sources had before the first sweep.
     pub before_packets: u64,
     /// Against the interface's own counter.

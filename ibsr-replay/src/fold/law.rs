@@ -50,6 +50,7 @@ struct Reading {
     totals: Totals,
     evicted: u64,
     rx_packets: Option<u64>,
+    during_read: u64,
 }
 
 #[derive(Debug, Clone, Copy, Default)]
@@ -92,7 +93,8 @@ impl Law {
         }
         self.follow(sweep);
         let (seq, totals, rx_packets) = (sweep.seq, sweep.totals, sweep.rx_packets);
-        self.last = Some(Reading { seq, totals, evicted, rx_packets });
+        let during_read = sweep.during_read;
+        self.last = Some(Reading { seq, totals, evicted, rx_packets, during_read });
     }
 
     fn follow(&mut self, sweep: &Sweep) {
@@ -121,8 +123,9 @@ impl Law {
     pub fn begin(&mut self, sweep: &Sweep) {
         let (seq, totals, rx_packets) = (sweep.seq, sweep.totals, sweep.rx_packets);
         let evicted = totals.evicted(sweep.attributed).unwrap_or(0);
-        self.last = Some(Reading { seq, totals, evicted, rx_packets });
-        self.base = Base { totals, evicted, during_read: sweep.during_read };
+        let during_read = sweep.during_read;
+        self.last = Some(Reading { seq, totals, evicted, rx_packets, during_read });
+        self.base = Base { totals, evicted, during_read };
     }
 
     /// What was counted since [`Law::begin`], or since the epoch began.
@@ -136,6 +139,7 @@ impl Law {
         Settled {
             totals,
             accountable: held.saturating_add(during_read),
+            pending: last.during_read,
             evicted: last.evicted.saturating_sub(evicted),
         }
     }
@@ -150,6 +154,8 @@ pub struct Settled {
     /// that were tracked while the sweep before was being read. What no row holds of them was
     /// evicted before any sweep saw it.
     pub accountable: u64,
+    /// Packets that were tracked while the last sweep was being read: they are in the next.
+    pub pending: u64,
     /// Packets of entries that left the table.
     pub evicted: u64,
 }

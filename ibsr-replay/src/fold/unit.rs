@@ -322,6 +322,7 @@ impl<'a> UnitFold<'a> {
         facts.totals = settled.totals;
         facts.evicted = settled.evicted;
         facts.accountable_packets = settled.accountable;
+        facts.pending_packets = settled.pending;
         facts.coverage = law.coverage;
         (facts.violated, facts.violations) = (law.violated, law.violations);
         let inside = |gap: &GapFact| gap.span_unix_ms.1 / DAY_MS == u64::from(id.day);

@@ -153,7 +153,8 @@ impl<'a> Gatherer<'a> {
             all.protected.0 = all.protected.0.saturating_add(facts.counts.packets);
             all.protected.1 = all.protected.1.saturating_add(facts.counts.bytes);
             let held = facts.days.iter().filter(|(day, _)| *day >= held_out_from);
-            all.connections += held.map(|(_, handshakes)| handshakes).sum::<u64>();
+            let held = held.map(|(_, handshakes)| *handshakes);
+            all.connections = held.fold(all.connections, u64::saturating_add);
         }
         if label == Label::Abusive {
             all.abusive.0 += 1;

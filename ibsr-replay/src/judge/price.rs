@@ -133,14 +133,14 @@ impl<'a> Pricer<'a> {
         let mut hours: BTreeMap<u64, (u64, u64)> = BTreeMap::new();
         for row in series {
             let hour = hours.entry(row.at_unix_ms / HOUR_MS).or_default();
-            *hour = (hour.0 + row.packets_acted, hour.1 + row.packets);
+            *hour = (hour.0.saturating_add(row.packets_acted), hour.1.saturating_add(row.packets));
         }
         let worst = hours
             .into_iter()
             .max_by_key(|(at, (acted, all))| (ppm(*acted, *all), Reverse(*at)))
             .filter(|(_, (acted, _))| *acted > 0);
         match worst {
-            Some((at, (acted, all))) => (self.share(acted, all), Some(at * HOUR_MS)),
+            Some((at, (acted, all))) => (self.share(acted, all), Some(at.saturating_mul(HOUR_MS))),
             None => (Share::default(), None),
         }
     }
@@ -220,7 +220,7 @@ impl<'a> Pricer<'a> {
         capture.time_to_act_median_ms = rank(50).copied();
         capture.time_to_act_p95_ms = rank(95).copied();
         let peak = |of: fn(&BucketRow) -> u64| {
-            series.iter().map(of).max().map(|syn| syn * MPS / BUCKET_MS)
+            series.iter().map(of).max().map(|syn| syn.saturating_mul(MPS) / BUCKET_MS)
         };
         capture.peak_syn_before_mps = peak(|row| row.syn);
         capture.peak_syn_after_mps = peak(|row| row.syn.saturating_sub(row.syn_acted));
@@ -382,7 +382,9 @@ fn comes_back(facts: &SourceFacts, choice: &Choice) -> bool {
 #[must_use]
 pub fn shortest_ttl_s(rows: &[TtlRow]) -> Option<u64> {
     let most = rows.last()?.capture_ppm?;
-    let is_enough =
-        |row: &&TtlRow| row.capture_ppm.is_some_and(|c| c * 100 >= most * ENOUGH_PERCENT);
+    let is_enough = |row: &&TtlRow| {
+        row.capture_ppm
+            .is_some_and(|c| c.saturating_mul(100) >= most.saturating_mul(ENOUGH_PERCENT))
+    };
     rows.iter().find(is_enough).map(|row| row.ttl_s)
 }

@@ -166,6 +166,7 @@ impl<'a> Bench<'a> {
             sweeps: input.sweeps,
             coverage_ppm: coverage.ppm,
             evicted_ppm: loss.evicted_ppm.or(Some(0).filter(|_| input.sweeps > 0)),
+            unseen_ppm: loss.unseen_ppm.or(Some(0).filter(|_| input.sweeps > 0)),
             gaps_ppm: self.gaps_ppm(gaps),
             days: self.gathered.days.len() as u64,
             clusters: surface.clusters.n,
@@ -289,8 +290,9 @@ impl<'a> Bench<'a> {
         let timed_ms = streams::sum(self.units, |unit| unit.timed_ns) / 1_000_000;
         let untimed_ms = streams::sum(self.units, |unit| unit.untimed_ns) / 1_000_000;
         let unobserved = gaps.iter().filter(|gap| gap.from_boot_ns.is_none());
-        let between: u64 =
-            unobserved.map(|gap| gap.to_unix_ms.saturating_sub(gap.from_unix_ms)).sum();
+        let between: u64 = unobserved
+            .map(|gap| gap.to_unix_ms.saturating_sub(gap.from_unix_ms))
+            .fold(0, u64::saturating_add);
         let without = untimed_ms.saturating_add(between);
         ppm(without, timed_ms.saturating_add(without))
     }

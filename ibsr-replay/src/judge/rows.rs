@@ -121,14 +121,15 @@ impl Bench<'_> {
                 affected: table.hurt_on(at, choice),
                 affected_rolling: table.hurt_on(at, &self.rolling[at]),
                 sources: self.gathered.sources_on[at],
-                syn: buckets().map(|bucket| bucket.all.syn).sum(),
-                syn_acted: buckets()
-                    .flat_map(|bucket| &bucket.acted)
-                    .filter(|(vector, _)| acted(vector))
-                    .map(|(_, load)| load.syn)
-                    .sum(),
-                timed_ms: units().map(|unit| unit.timed_ns).sum::<u64>() / 1_000_000,
-                untimed_ms: units().map(|unit| unit.untimed_ns).sum::<u64>() / 1_000_000,
+                syn: total(buckets().map(|bucket| bucket.all.syn)),
+                syn_acted: total(
+                    buckets()
+                        .flat_map(|bucket| &bucket.acted)
+                        .filter(|(vector, _)| acted(vector))
+                        .map(|(_, load)| load.syn),
+                ),
+                timed_ms: total(units().map(|unit| unit.timed_ns)) / 1_000_000,
+                untimed_ms: total(units().map(|unit| unit.untimed_ns)) / 1_000_000,
             }
         };
         self.gathered.days.iter().enumerate().map(row).collect()
@@ -146,4 +147,9 @@ pub fn spoofed_at(pricer: &Pricer<'_>, rule: usize, index: usize) -> Option<u64>
         counts.1 += 1;
     }
     ppm(counts.0, counts.1)
+}
+
+/// A sum that a hostile file cannot stop.
+fn total(values: impl Iterator<Item = u64>) -> u64 {
+    values.fold(0, u64::saturating_add)
 }

@@ -138,10 +138,15 @@ pub fn totals<'a>(units: impl Iterator<Item = &'a UnitFacts>) -> Totals {
 #[must_use]
 pub fn loss(units: &Units, untimed_packets: u64) -> Loss {
     let evicted_packets = sum(units, |unit| unit.evicted);
+    let unseen_packets = sum(units, |unit| {
+        let listed = unit.seen_packets.saturating_add(unit.pending_packets);
+        unit.accountable_packets.saturating_sub(listed)
+    });
     Loss {
         seen_packets: sum(units, |unit| unit.seen_packets),
         untimed_packets,
-        unseen_packets: sum(units, |u| u.accountable_packets.saturating_sub(u.seen_packets)),
+        unseen_packets,
+        unseen_ppm: ppm(unseen_packets, sum(units, |unit| unit.totals.tracked)),
         before_packets: sum(units, |unit| unit.before_packets),
         evicted_packets,
         evicted_ppm: ppm(evicted_packets, sum(units, |unit| unit.totals.tracked)),

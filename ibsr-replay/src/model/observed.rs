@@ -78,6 +78,8 @@ pub struct Loss {
     pub untimed_packets: u64,
     /// Evicted before any sweep saw them, or in files that are not here.
     pub unseen_packets: u64,
+    /// Share of `unseen_packets` in the tracked ones.
+    pub unseen_ppm: Option<u64>,
     /// Counted by entries that were there before anything else that was read: of an earlier
     /// time, and in no other number.
     pub before_packets: u64,

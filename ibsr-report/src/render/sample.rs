@@ -254,6 +254,7 @@ fn seen(report: &mut Report, hours: u64, syn: u64) {
     report.loss = Loss {
         seen_packets: syn * 9,
         unseen_packets: 40,
+        unseen_ppm: Some(0),
         evicted_packets: 110,
         evicted_ppm: Some(12),
         ..Loss::default()

@@ -144,7 +144,7 @@ impl Scope {
         for &index in &active {
             self.talk(index, from_ns);
         }
-        let is_full = number % FULL_EVERY == 0;
+        let is_full = number.is_multiple_of(FULL_EVERY);
         if is_full {
             active = (0..SOURCES).filter(|&index| self.sources[index].packets > 0).collect();
         }
