@@ -10,7 +10,7 @@
 #include "ibsr_abi.h"
 #include "map.bpf.h"
 #include "parse.bpf.h"
-#include "handshake.bpf.h"
+#include "sources.bpf.h"
 
 /*
  * Selected destination ports: bit port%8 of byte port/8. Effect: TCP to any other port is
@@ -23,11 +23,25 @@ const volatile __u8 ibsr_dst_ports[IBSR_PORT_BYTES];
  * loader draws a random one at each load. Cost: none. */
 const volatile __u64 ibsr_seed;
 
+/* What makes a source proven, enum ibsr_proof. Effect: which sources a flood cannot evict.
+ * Default: an established connection of this host. Cost: a socket lookup for the first packets
+ * of a source, nothing later. */
+const volatile __u32 ibsr_proof = IBSR_PROOF_SOCKET;
+
+/* 1: every source gets an entry with its first packet. Effect: sources of a single packet are
+ * listed, and a flood of them is inserted too, up to the cap. Default: 0. Cost: an insert a
+ * new source, several hundred nanoseconds. */
+const volatile __u8 ibsr_admits_first;
+
+/* Inserts of unproven sources a CPU and second (1.07 s). Effect: the rest is counted as
+ * unattributed. Default: 20,000, about 1.5 % of a CPU. Cost: none. */
+const volatile __u32 ibsr_insert_cap = 20000;
+
 /*
- * Sources. Key: address and destination port. Value: counters since birth. Written by this
- * program on any CPU, atomically; read by ibsr-reader. When full the kernel evicts an entry
- * that was not used lately and says nothing: the loss is the remainder of the totals.
- * 144 bytes an entry with the kernel's header: 14 MiB at the default.
+ * Sources with a proof. Key: address and destination port. Value: counters since birth.
+ * Written by this program on any CPU, atomically; read by ibsr-reader. When full the kernel
+ * evicts an entry that was not used lately and says nothing: the loss is the remainder of the
+ * totals. 144 bytes an entry with the kernel's header: 14 MiB at the default.
  */
 struct {
 	__uint(type, BPF_MAP_TYPE_LRU_HASH);
@@ -35,12 +49,50 @@ struct {
 	__type(value, struct ibsr_source);
 	__uint(max_entries, IBSR_DEFAULT_MAX_SOURCES);
 	__uint(map_flags, 0);
-} ibsr_src SEC(".maps");
+} ibsr_proven SEC(".maps");
+
+/*
+ * Sources without one, of the same form and size. A source that becomes proven begins a new
+ * life in `ibsr_proven`; its old one stays here until it is evicted.
+ */
+struct {
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__type(key, struct ibsr_source_key);
+	__type(value, struct ibsr_source);
+	__uint(max_entries, IBSR_DEFAULT_MAX_SOURCES);
+	__uint(map_flags, 0);
+} ibsr_unproven SEC(".maps");
+
+/*
+ * First packets that wait for the second of their source. Key: bucket. Value: two marks
+ * (door.bpf.h). Written and read by this program only, on any CPU, by compare-and-exchange.
+ * When two waiting sources meet a third the loss is counted. 8 MiB.
+ */
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__type(key, __u32);
+	__type(value, struct door_bucket);
+	__uint(max_entries, DOOR_BUCKETS);
+	__uint(map_flags, 0);
+} ibsr_door SEC(".maps");
+
+/*
+ * What no source is charged with, by port. Key: 0. Value: cells of one CPU. Written by
+ * this program in softirq with plain adds; read by ibsr-reader, which sums them. Cannot be
+ * full: the last cell takes the ports without one. 10 KiB a CPU.
+ */
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__type(key, __u32);
+	__type(value, struct ibsr_losses);
+	__uint(max_entries, 1);
+	__uint(map_flags, 0);
+} ibsr_losses SEC(".maps");
 
 /*
  * Totals by outcome. Key: 0. Value: counters of one CPU. Written by this program in softirq
  * with plain adds: XDP runs do not nest on a CPU; read by ibsr-reader, which sums them.
- * Cannot be full. 120 bytes a CPU.
+ * Cannot be full. 152 bytes a CPU.
  */
 struct {
 	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
@@ -94,45 +146,22 @@ static __always_inline __u64 coarse_boot_ns(struct ibsr_totals *totals)
 	return totals->clock_boot_ns;
 }
 
-static __always_inline void add_to_source(struct ibsr_source *to, const struct ibsr_source *add)
-{
-	shared_add(&to->packets, 1);
-	shared_add(&to->bytes, add->bytes);
-	shared_add(&to->ack, add->ack);
-	shared_add(&to->syn, add->syn);
-	shared_add(&to->handshakes, add->handshakes);
-	shared_add(&to->fin, add->fin);
-	shared_add(&to->rst, add->rst);
-	/* Two CPUs may store out of order: the difference is below one tick, and readers
-	 * list a source again when it was used within a tick of the last sweep. */
-	if (to->last_boot_ns != add->last_boot_ns)
-		to->last_boot_ns = add->last_boot_ns;
-}
-
-/* First packet of a source. BPF_NOEXIST: with BPF_ANY a CPU that lost the race would wipe
- * what the winner counted. */
-static __always_inline void insert_source(struct ibsr_totals *totals, struct ibsr_source_key *key,
-					  struct ibsr_source *first)
-{
-	struct ibsr_source *raced;
-
-	first->born_boot_ns = bpf_ktime_get_boot_ns();
-	if (!bpf_map_update_elem(&ibsr_src, key, first, BPF_NOEXIST)) {
-		totals->inserted++;
-		return;
-	}
-	raced = bpf_map_lookup_elem(&ibsr_src, key);
-	if (raced)
-		add_to_source(raced, first);
-	else
-		totals->insert_failed++;
-}
-
 /* Totals are counted before the source, so that no sweep can see more packets in sources
  * than in totals that it reads afterwards. */
-static __always_inline void track(struct ibsr_totals *totals, const struct segment *s,
-				  __u32 frame_len)
+static __always_inline void track(struct xdp_md *ctx, struct ibsr_totals *totals,
+				  const struct segment *s, __u32 frame_len)
 {
+	const struct tables tables = {
+		.proven = &ibsr_proven,
+		.unproven = &ibsr_unproven,
+		.door = &ibsr_door,
+		.losses = &ibsr_losses,
+		.pending = &ibsr_pending,
+		.seed = ibsr_seed,
+		.proof = ibsr_proof,
+		.insert_cap = ibsr_insert_cap,
+		.admits_first = ibsr_admits_first,
+	};
 	struct ibsr_source_key key = { .dst_port = s->dst_port };
 	struct ibsr_source add = {
 		.packets = 1,
@@ -143,17 +172,11 @@ static __always_inline void track(struct ibsr_totals *totals, const struct segme
 		.rst = s->rst,
 		.last_boot_ns = coarse_boot_ns(totals),
 	};
-	struct ibsr_source *known;
 
 	totals->tracked++;
 	totals->tracked_bytes += frame_len;
-	add.handshakes = handshake_step(&ibsr_pending, totals, s, ibsr_seed);
 	__builtin_memcpy(key.addr, s->src, IBSR_ADDR_BYTES);
-	known = bpf_map_lookup_elem(&ibsr_src, &key);
-	if (known)
-		add_to_source(known, &add);
-	else
-		insert_source(totals, &key, &add);
+	count_source(&tables, ctx, totals, &key, &add, s, frame_len);
 }
 
 static __always_inline void count_frame(struct xdp_md *ctx, struct ibsr_totals *totals)
@@ -168,7 +191,7 @@ static __always_inline void count_frame(struct xdp_md *ctx, struct ibsr_totals *
 	switch (parse_frame(&c, &s)) {
 	case FRAME_TCP:
 		if (port_selected(s.dst_port))
-			track(totals, &s, c.frame_len);
+			track(ctx, totals, &s, c.frame_len);
 		else
 			totals->other_port++;
 		break;

@@ -5,7 +5,7 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use ibsr_proto::abi::{self, Evidence, Field, LAYOUTS, Layout, Meta, Sensor, XdpMode};
+use ibsr_proto::abi::{self, Evidence, Field, LAYOUTS, Layout, Meta, ProofKind, Sensor, XdpMode};
 use ibsr_proto::abi::{CpuTotals, SourceCounts, SourceKey};
 use ibsr_proto::pins;
 use ibsr_tests::prog::{Compiled, compilers};
@@ -109,6 +109,7 @@ fn every_enumeration_has_the_values_of_its_twin() {
     };
     check("ibsr_evidence", "IBSR_EVIDENCE_", &|value| Some(Evidence::from_abi(value)?.as_str()));
     check("ibsr_sensor", "IBSR_SENSOR_", &|value| Some(Sensor::from_abi(value)?.as_str()));
+    check("ibsr_proof", "IBSR_PROOF_", &|value| Some(ProofKind::from_abi(value)?.as_str()));
     check("ibsr_xdp_mode", "IBSR_XDP_", &|value| Some(XdpMode::from_abi(value)?.as_str()));
 }
 
@@ -125,6 +126,8 @@ fn every_constant_is_that_of_its_twin() {
         ("PROBE_MAX_IPV6_EXT", abi::MAX_IPV6_EXT as i64),
         ("PROBE_DEFAULT_MAX_SOURCES", i64::from(abi::DEFAULT_MAX_SOURCES)),
         ("PROBE_PENDING_SLOTS", i64::from(abi::PENDING_SLOTS)),
+        ("PROBE_DOOR_SLOTS", i64::from(abi::DOOR_SLOTS)),
+        ("PROBE_PORT_CELLS", abi::PORT_CELLS as i64),
     ];
     let expected = expected.map(|(name, value)| (name.to_owned(), value)).into();
     assert_eq!(values(&btf, "abi_constants"), expected);
@@ -133,19 +136,23 @@ fn every_constant_is_that_of_its_twin() {
 /// What a reader checks of each pin before it reads, checked where the pins come from.
 #[test]
 fn every_pinned_map_has_the_type_and_sizes_that_readers_expect() {
+    let sources = (
+        MapType::LruHash,
+        size_of::<SourceKey>(),
+        size_of::<SourceCounts>(),
+        abi::DEFAULT_MAX_SOURCES,
+    );
     let expected: BTreeMap<&str, (MapType, usize, usize, u32)> = [
         ("ibsr_meta", (MapType::Array, 4, size_of::<Meta>(), 1)),
-        (
-            "ibsr_src",
-            (
-                MapType::LruHash,
-                size_of::<SourceKey>(),
-                size_of::<SourceCounts>(),
-                abi::DEFAULT_MAX_SOURCES,
-            ),
-        ),
+        ("ibsr_proven", sources),
+        ("ibsr_unproven", sources),
         ("ibsr_totals", (MapType::PercpuArray, 4, size_of::<CpuTotals>(), 1)),
+        (
+            "ibsr_losses",
+            (MapType::PercpuArray, 4, size_of::<abi::Losses>(), 1),
+        ),
         ("ibsr_pending", (MapType::Array, 4, 8, abi::PENDING_SLOTS)),
+        ("ibsr_door", (MapType::Array, 4, 16, abi::DOOR_SLOTS / 2)),
     ]
     .into();
     for_each_sensor(|compiled, _| {

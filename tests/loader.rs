@@ -8,6 +8,8 @@ mod altered;
 mod boot;
 #[path = "loader/crash.rs"]
 mod crash;
+#[path = "loader/evidence.rs"]
+mod evidence;
 #[path = "loader/foreign.rs"]
 mod foreign;
 #[path = "loader/interface.rs"]

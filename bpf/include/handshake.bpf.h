@@ -11,15 +11,8 @@
 #ifndef IBSR_HANDSHAKE_BPF_H
 #define IBSR_HANDSHAKE_BPF_H
 
+#include "hash.bpf.h"
 #include "parse.bpf.h"
-
-#define MIX_MULTIPLIER 0x9e3779b97f4a7c15ULL /* 2^64 / golden ratio: Knuth, TAOCP 3, 6.4 */
-
-static __always_inline __u64 mix(__u64 hash, __u64 word)
-{
-	hash = (hash ^ word) * MIX_MULTIPLIER;
-	return hash ^ (hash >> 32);
-}
 
 /* Of the 4-tuple; `seed` is random for each load, so nobody can aim at a slot. */
 static __always_inline __u64 connection_hash(const struct segment *s, __u64 seed)

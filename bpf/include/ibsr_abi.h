@@ -16,7 +16,7 @@
 
 #include <linux/types.h>
 
-#define IBSR_ABI_VERSION 1
+#define IBSR_ABI_VERSION 2
 #define IBSR_META_MAGIC	 0x52534249u /* "IBSR" in memory on a little-endian machine */
 
 #define IBSR_ADDR_BYTES	  16
@@ -28,8 +28,18 @@
 #define IBSR_MAX_VLANS	  2 /* 802.1Q inside 802.1ad */
 #define IBSR_MAX_IPV6_EXT 8 /* RFC 8200 names 6 kinds; none may repeat but one */
 
-/* Default table size; the loader sets the real one. 100,000 entries are about 14 MiB. */
+/* Default size of each of the two source tables; the loader sets the real one. 100,000
+ * entries are about 14 MiB. */
 #define IBSR_DEFAULT_MAX_SOURCES 100000
+
+/* First packets that wait for the second of their source: 8 bytes each, 8 MiB. A slot lives
+ * 1 s on average under a million new sources a second. */
+#define IBSR_DOOR_SLOTS 1048576
+#define IBSR_DOOR_WAYS	2 /* slots in which one source may wait */
+
+/* Ports whose refused packets are told apart, by their lower bits; one more cell takes the
+ * ports that found theirs taken. 10 KiB a CPU. */
+#define IBSR_PORT_CELLS 256
 
 /* Pending SYNs, one 8-byte slot each: 2 MiB. At 100,000 SYN/s a slot lives 2.6 s on average. */
 #define IBSR_PENDING_SLOTS 262144
@@ -57,7 +67,7 @@ struct ibsr_source {
 /*
  * Totals by outcome, one instance per possible CPU, written by softirq on that CPU only.
  *   received = passed = non_ip + malformed + fragments + other_l4 + other_port + tracked
- *   tracked  = sum of `packets` over sources + unattributed + insert_failed + evicted
+ *   tracked  = sum of `packets` over sources + unattributed - resumed + insert_failed + evicted
  * where `evicted` is what the kernel's LRU dropped, and so can only be a remainder.
  */
 struct ibsr_totals {
@@ -71,11 +81,34 @@ struct ibsr_totals {
 	__u64 tracked;	     /* TCP to a selected port */
 	__u64 tracked_bytes; /* their frame bytes */
 	__u64 insert_failed; /* tracked, but no entry could be had */
-	__u64 unattributed;  /* tracked, but refused by admission; 0 while there is none */
+	__u64 unattributed;  /* tracked, but not counted for its source when it came */
 	__u64 inserted;	     /* entries made */
 	__u64 pending_lost;  /* SYNs whose slot was taken by another connection's SYN */
 	__u64 clock_tick;    /* private to the program: kernel tick of `clock_boot_ns` */
 	__u64 clock_boot_ns; /* private to the program: boot clock at that tick */
+	__u64 resumed;	     /* of `unattributed`: counted when the source's next packet came */
+	__u64 promoted;	     /* of `inserted`: entries of proven sources */
+	__u64 cap_second;    /* private to the program: second that `cap_used` belongs to */
+	__u64 cap_used;	     /* private to the program: unproven entries made in it */
+};
+
+/* Packets of one port that no source will ever be charged with. */
+struct ibsr_port_loss {
+	__u32 port;    /* host order */
+	__u32 is_used; /* 0: nobody's yet */
+	__u64 syn;     /* packets with SYN and without ACK */
+	__u64 ack;     /* packets with ACK */
+	__u64 other;   /* packets with neither */
+	__u64 bytes;   /* their frame bytes without FCS */
+};
+
+/*
+ * All of them, one instance per possible CPU. Cell `port % IBSR_PORT_CELLS` belongs to the
+ * first port that needs it; cell IBSR_PORT_CELLS to all others. Sum of packets over cells =
+ * unattributed - resumed - packets still waiting.
+ */
+struct ibsr_losses {
+	struct ibsr_port_loss cell[IBSR_PORT_CELLS + 1];
 };
 
 /* How strongly the maps are bound to the program (field `evidence` of struct ibsr_meta). */
@@ -83,6 +116,13 @@ enum ibsr_evidence {
 	IBSR_EVIDENCE_PLAIN = 0,     /* user space with rights could have written the maps */
 	IBSR_EVIDENCE_FROZEN = 1,    /* no user space could, since load */
 	IBSR_EVIDENCE_EXCLUSIVE = 2, /* and no other program could */
+};
+
+/* What makes a source proven: an address that its sender cannot have made up. */
+enum ibsr_proof {
+	IBSR_PROOF_SOCKET = 1,	  /* an established connection of this host */
+	IBSR_PROOF_HANDSHAKE = 2, /* a handshake as seen from ingress; whoever sends both its
+				   * packets can forge it */
 };
 
 /* Which sensor filled the scope. */
@@ -114,6 +154,8 @@ struct ibsr_meta {
 	__u32 max_sources;
 	char ifname[IBSR_IFNAME_BYTES];
 	__u8 dst_ports[IBSR_PORT_BYTES]; /* bit port%8 of byte port/8 */
+	__u32 proof;			 /* enum ibsr_proof; 0 for other sensors */
+	__u32 admits_first;		 /* 1: no packet waits for a second one */
 };
 
 #ifdef __cplusplus
@@ -124,8 +166,10 @@ struct ibsr_meta {
 
 IBSR_ASSERT(sizeof(struct ibsr_source_key) == 20);
 IBSR_ASSERT(sizeof(struct ibsr_source) == 72);
-IBSR_ASSERT(sizeof(struct ibsr_totals) == 120);
-IBSR_ASSERT(sizeof(struct ibsr_meta) == 120 + IBSR_PORT_BYTES);
+IBSR_ASSERT(sizeof(struct ibsr_totals) == 152);
+IBSR_ASSERT(sizeof(struct ibsr_port_loss) == 40);
+IBSR_ASSERT(sizeof(struct ibsr_losses) == 40 * (IBSR_PORT_CELLS + 1));
+IBSR_ASSERT(sizeof(struct ibsr_meta) == 128 + IBSR_PORT_BYTES);
 IBSR_ASSERT(IBSR_PORT_COUNT == IBSR_PORT_BYTES * 8);
 
 #endif /* IBSR_ABI_H */

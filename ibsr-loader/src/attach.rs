@@ -24,7 +24,7 @@ use crate::installed::{self, Installed};
 use crate::kernel;
 use crate::meta::{self, Epoch, Target};
 use crate::netdev::{self, Occupant};
-use crate::object::{self, Loaded, Settings, Storage};
+use crate::object::{self, Loaded, Maps, Settings, Storage};
 use crate::pindir::{PinRoot, Stage};
 use crate::plan::{Course, Wanted, choose};
 use crate::preflight;
@@ -82,7 +82,13 @@ impl Attach {
             scope,
             wanted: Wanted {
                 ifindex,
-                settings: Settings { ports, max_sources: args.max_sources },
+                settings: Settings {
+                    ports,
+                    max_sources: args.max_sources,
+                    proof: args.proof.into(),
+                    admits_first: args.admit_first,
+                },
+                evidence: args.evidence.into(),
                 mode: args.mode.map(XdpMode::from),
                 boot_id: meta::boot_id()?,
             },
@@ -215,14 +221,18 @@ impl Attach {
     /// Everything from the object to the pinned link, for one mode.
     fn try_mode(&self, root: &PinRoot, mode: XdpMode) -> Result<Attempt> {
         let mut storage = Storage::uninit();
-        let prepared = object::prepare(&mut storage, &self.wanted.settings, None)?;
+        let prepared = object::prepare(
+            &mut storage,
+            &self.wanted.settings,
+            &Maps::New(self.wanted.evidence),
+        )?;
         if self.dry_run {
             let digest = hex(&prepared.proof().sha256);
             self.tell_plan(&format!("attach ({}) the proven program {digest}", mode.as_str()))?;
             return Ok(Attempt::Done);
         }
         let loaded = prepared.load()?;
-        let evidence = loaded.bind(None);
+        let evidence = loaded.bind();
         let mut stage = self.stage(root, &loaded, Epoch::begin()?, mode, evidence)?;
         let dir = self.scope.dir(root.path());
         upgrade::install(&mut stage, &dir)?;

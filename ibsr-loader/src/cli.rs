@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use ibsr_cli::{Format, Generate, LogArgs, parse_duration};
-use ibsr_proto::abi::{DEFAULT_MAX_SOURCES, XdpMode};
+use ibsr_proto::abi::{DEFAULT_MAX_SOURCES, Evidence, ProofKind, XdpMode};
 use ibsr_proto::pins::{PIN_GROUP, PIN_ROOT, Scope};
 use ibsr_proto::ports::PortRange;
 
@@ -152,13 +152,38 @@ pub struct XdpArgs {
     )]
     pub dst_ports: Vec<PortRange>,
 
-    /// Capacity of the source table in (source, port) pairs
+    /// Capacity of each of the two source tables in (source, port) pairs
     ///
-    /// About 144 bytes each, allocated at once: 14 MiB at the default. When it is full the
-    /// kernel drops entries that were not used lately; the loss is counted.
+    /// One holds proven sources, one the others. About 144 bytes each, allocated at once: 28
+    /// MiB for both at the default. When a table is full the kernel drops entries that were not
+    /// used lately; the loss is counted.
     #[arg(long, value_name = "N", default_value_t = DEFAULT_MAX_SOURCES, env = "IBSR_MAX_SOURCES",
           value_parser = clap::value_parser!(u32).range(1..=MAX_SOURCES_LIMIT))]
     pub max_sources: u32,
+
+    /// What makes a source proven, so that no flood can push it out
+    ///
+    /// A spoofed flood churns the table of unproven sources only. On a host that forwards what
+    /// it receives (a load balancer, published container ports) no socket belongs to the
+    /// connections: use `handshake` there.
+    #[arg(long, value_enum, default_value_t = Proof::Socket, env = "IBSR_PROOF")]
+    pub proof: Proof,
+
+    /// Give each source an entry with its first packet
+    ///
+    /// By default the first packet of an address waits for its second one, and a source of a
+    /// single packet is counted as unattributed. With this option it is listed, and a flood of
+    /// new addresses costs several times as much, up to 20,000 inserts a second and CPU.
+    #[arg(long, env = "IBSR_ADMIT_FIRST")]
+    pub admit_first: bool,
+
+    /// Bind the maps to the program at most this strongly
+    ///
+    /// Exclusive maps (Linux 6.18) take no other program, so an upgrade begins a new epoch.
+    /// Frozen ones take no write from user space, and the next release continues their
+    /// counters. A kernel without either does what it can; `status` names the level.
+    #[arg(long, value_enum, default_value_t = MaxEvidence::Exclusive, env = "IBSR_EVIDENCE")]
+    pub evidence: MaxEvidence,
 
     /// Attach in the driver (native) or in the core (generic); default native first
     #[arg(long, value_enum, env = "IBSR_XDP_MODE")]
@@ -198,6 +223,42 @@ impl From<Mode> for XdpMode {
         match mode {
             Mode::Native => Self::Native,
             Mode::Generic => Self::Generic,
+        }
+    }
+}
+
+/// `--proof`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Proof {
+    /// An established connection of this host.
+    Socket,
+    /// A handshake as seen from ingress; weaker: a sender of both its packets can forge it.
+    Handshake,
+}
+
+impl From<Proof> for ProofKind {
+    fn from(proof: Proof) -> Self {
+        match proof {
+            Proof::Socket => Self::Socket,
+            Proof::Handshake => Self::Handshake,
+        }
+    }
+}
+
+/// `--evidence`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum MaxEvidence {
+    /// No user space can write the maps.
+    Frozen,
+    /// And no other program.
+    Exclusive,
+}
+
+impl From<MaxEvidence> for Evidence {
+    fn from(level: MaxEvidence) -> Self {
+        match level {
+            MaxEvidence::Frozen => Self::Frozen,
+            MaxEvidence::Exclusive => Self::Exclusive,
         }
     }
 }

@@ -10,13 +10,17 @@ use std::os::fd::{AsFd as _, AsRawFd as _, OwnedFd};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result};
-use ibsr_proto::abi::{Evidence, Meta, MetaError, SourceCounts, SourceKey, XdpMode};
-use ibsr_proto::pins::{LINK, META, PENDING, PROG, SRC, Scope, TOTALS, XDP_MAPS};
+use ibsr_proto::abi::{
+    Evidence, Losses, Meta, MetaError, ProofKind, SourceCounts, SourceKey, XdpMode,
+};
+use ibsr_proto::pins::{
+    DOOR, LINK, LOSSES, META, PENDING, PROG, PROVEN, Scope, TOTALS, UNPROVEN, XDP_MAPS,
+};
 use ibsr_proto::ports::PortSet;
 use libbpf_rs::{MapCore as _, MapFlags, MapHandle};
 
 use crate::kernel::{self, LinkInfo, MapInfo, ProgInfo};
-use crate::object::{Reuse, Settings};
+use crate::object::{Maps, Settings};
 use crate::pindir::{self, Strictness};
 use crate::plan::{Current, Described, LinkState};
 
@@ -170,13 +174,14 @@ impl Installed {
     /// Whether every pin is what its name says and as large as the description says.
     fn is_whole(&self, meta: &Meta) -> bool {
         let fits = |pin: &str, info: &MapInfo| match pin {
-            SRC => {
+            PROVEN | UNPROVEN => {
                 info.max_entries == meta.max_sources
                     && info.key_size as usize == size_of::<SourceKey>()
                     && info.value_size as usize == size_of::<SourceCounts>()
             }
             TOTALS => info.value_size as usize == ibsr_proto::abi::CpuTotals::LAYOUT.size,
-            META | PENDING => true,
+            LOSSES => info.value_size as usize == size_of::<Losses>(),
+            META | PENDING | DOOR => true,
             _ => false,
         };
         let feeds = |link: &LinkInfo| self.prog.there().is_some_and(|prog| prog.id == link.prog_id);
@@ -261,13 +266,14 @@ impl Installed {
     ///
     /// # Errors
     /// When a pin cannot be opened for writing.
-    pub fn reuse(&self) -> Result<Reuse> {
-        let open = |pin| {
+    pub fn kept(&self) -> Result<Vec<(&'static str, OwnedFd)>> {
+        let open = |pin: &&'static str| {
             let path = self.dir.join(pin);
-            kernel::open_pin(&path, false)
-                .with_context(|| format!("failed to open `{}`", path.display()))
+            let fd = kernel::open_pin(&path, false)
+                .with_context(|| format!("failed to open `{}`", path.display()))?;
+            Ok((*pin, fd))
         };
-        Ok(Reuse { src: open(SRC)?, totals: open(TOTALS)? })
+        Maps::kept_pins().iter().map(open).collect()
     }
 }
 
@@ -280,7 +286,12 @@ pub fn is_sensor(prog: &ProgInfo) -> bool {
 /// What the operator chose, from the description.
 #[must_use]
 pub fn settings_of(meta: &Meta) -> Settings {
-    Settings { ports: PortSet::from_bitmap(meta.dst_ports), max_sources: meta.max_sources }
+    Settings {
+        ports: PortSet::from_bitmap(meta.dst_ports),
+        max_sources: meta.max_sources,
+        proof: ProofKind::from_abi(meta.proof).unwrap_or(ProofKind::Socket),
+        admits_first: meta.admits_first != 0,
+    }
 }
 
 /// The scope under `root` whose link feeds program `prog_id`.

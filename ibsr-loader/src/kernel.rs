@@ -102,6 +102,45 @@ pub fn prepare(object: NonNull<libbpf_sys::bpf_object>) -> io::Result<()> {
     check(unsafe { libbpf_sys::bpf_object__prepare(object.as_ptr()) }).map(drop)
 }
 
+/// Lets only `prog`, as its instructions are when the maps are made, ever use `map`.
+///
+/// # Errors
+/// When the map exists already or belongs to another object.
+pub fn set_exclusive(
+    map: NonNull<libbpf_sys::bpf_map>,
+    prog: NonNull<libbpf_sys::bpf_program>,
+) -> io::Result<()> {
+    // SAFETY: both pointers come from one live `OpenObject`, which is not used during the call.
+    check(unsafe { libbpf_sys::bpf_map__set_exclusive_program(map.as_ptr(), prog.as_ptr()) })
+        .map(drop)
+}
+
+/// Makes a map that only a program with a digest of zeroes could use (Linux 6.18).
+///
+/// # Errors
+/// E2BIG or EINVAL where the kernel does not know exclusive maps.
+pub fn probe_exclusive() -> io::Result<()> {
+    let digest = [0u8; 32];
+    let opts = libbpf_sys::bpf_map_create_opts {
+        sz: size_of::<libbpf_sys::bpf_map_create_opts>() as libbpf_sys::size_t,
+        excl_prog_hash: digest.as_ptr().cast(),
+        excl_prog_hash_size: 32,
+        ..Default::default()
+    };
+    // SAFETY: name, digest and options live until the call returns.
+    owned(unsafe {
+        libbpf_sys::bpf_map_create(
+            libbpf_sys::BPF_MAP_TYPE_ARRAY,
+            c"ibsr_probe".as_ptr(),
+            4,
+            4,
+            1,
+            &raw const opts,
+        )
+    })
+    .map(drop)
+}
+
 /// Attaches an XDP program to an interface.
 ///
 /// # Errors

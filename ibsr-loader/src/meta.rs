@@ -76,6 +76,8 @@ pub fn describe(
         max_sources: settings.max_sources,
         ifname,
         dst_ports: *settings.ports.bitmap(),
+        proof: settings.proof as u32,
+        admits_first: settings.admits_first.into(),
     })
 }
 

@@ -10,13 +10,13 @@ use std::mem::MaybeUninit;
 use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
 
 use anyhow::{Context as _, Result};
-use ibsr_proto::abi::{CpuTotals, Evidence, Meta, SourceCounts, SourceKey};
+use ibsr_proto::abi::{CpuTotals, Evidence, Meta, ProofKind, SourceCounts, SourceKey};
 use ibsr_proto::conservation::Totals;
-use ibsr_proto::pins::{META, PENDING, SRC, TOTALS};
+use ibsr_proto::pins::{DOOR, LOSSES, META, PENDING, PROVEN, TOTALS, UNPROVEN};
 use ibsr_proto::ports::PortSet;
 use ibsr_prove::{Insn, Proof, XDP_OBSERVER, kernel_tags, prove};
 use libbpf_rs::skel::{OpenSkel as _, SkelBuilder as _};
-use libbpf_rs::{AsRawLibbpf as _, MapCore, MapFlags, OpenObject, ProgramInput};
+use libbpf_rs::{AsRawLibbpf as _, MapCore, MapFlags, OpenMapMut, OpenObject, ProgramInput};
 use rustix::rand::{GetRandomFlags, getrandom};
 use tracing::{debug, warn};
 use zerocopy::{FromBytes as _, IntoBytes as _};
@@ -40,17 +40,35 @@ mod skel {
 pub struct Settings {
     /// Ports to track.
     pub ports: PortSet,
-    /// Capacity of the source table.
+    /// Capacity of each source table.
     pub max_sources: u32,
+    /// What makes a source proven.
+    pub proof: ProofKind,
+    /// Whether every source gets an entry with its first packet.
+    pub admits_first: bool,
 }
 
-/// Maps of a running sensor that the new program goes on filling.
+/// Maps that a new program of the same layout goes on filling. The other two hold marks that
+/// depend on the seed, and each program has its own.
+const KEPT: [&str; 4] = [PROVEN, UNPROVEN, TOTALS, LOSSES];
+/// Every map but `meta`, which no program uses.
+const USED: [&str; 6] = [PROVEN, UNPROVEN, TOTALS, LOSSES, PENDING, DOOR];
+
+/// Where the maps of a new program come from.
 #[derive(Debug)]
-pub struct Reuse {
-    /// Source table.
-    pub src: OwnedFd,
-    /// Totals.
-    pub totals: OwnedFd,
+pub enum Maps {
+    /// Made, and bound to the program as strongly as this, where the kernel can.
+    New(Evidence),
+    /// Those of a running sensor, one for each of [`Maps::kept_pins`], bound as they are.
+    Kept(Vec<(&'static str, OwnedFd)>, Evidence),
+}
+
+impl Maps {
+    /// Pins of the maps that can be kept.
+    #[must_use]
+    pub const fn kept_pins() -> &'static [&'static str] {
+        &KEPT
+    }
 }
 
 /// Where libbpf keeps the object while the borrowing types below live.
@@ -60,6 +78,16 @@ pub type Storage = MaybeUninit<OpenObject>;
 pub struct Prepared<'obj> {
     skel: skel::OpenObserveXdpSkel<'obj>,
     proof: Proof,
+    binding: Binding,
+}
+
+/// How the maps are to be bound to the program.
+#[derive(Debug, Clone, Copy)]
+struct Binding {
+    /// Level of the maps that were made for it, short of freezing them.
+    own: Evidence,
+    /// Level of the maps that were kept.
+    kept: Option<Evidence>,
 }
 
 /// Loaded and compared, not attached.
@@ -67,6 +95,7 @@ pub struct Loaded<'obj> {
     skel: skel::ObserveXdpSkel<'obj>,
     proof: Proof,
     info: ProgInfo,
+    binding: Binding,
 }
 
 /// A random number from the kernel.
@@ -79,45 +108,86 @@ pub fn random() -> Result<u64> {
     Ok(u64::from_ne_bytes(bytes))
 }
 
-/// Opens the embedded object, applies `settings`, creates its maps or takes over those of
-/// `reuse`, and proves the instructions.
+/// Opens the embedded object, applies `settings`, creates its maps or keeps those of a running
+/// sensor, and proves the instructions.
 ///
-/// The pending SYNs are never taken over: their marks depend on the seed, and each program
-/// has its own. A handshake whose SYN came before an upgrade is not counted.
+/// Pending SYNs and waiting packets are never kept. A handshake whose SYN came before an
+/// upgrade is not counted, and a packet that waited then stays unattributed.
 ///
 /// # Errors
 /// When the object is damaged, the kernel refuses its maps, or the proof fails.
 pub fn prepare<'obj>(
     storage: &'obj mut Storage,
     settings: &Settings,
-    reuse: Option<&Reuse>,
+    maps: &Maps,
 ) -> Result<Prepared<'obj>> {
     let mut skel = skel::ObserveXdpSkelBuilder::default()
         .open(storage)
         .context("failed to open the embedded object")?;
-    configure(&mut skel, settings, reuse)?;
+    configure(&mut skel, settings)?;
+    let binding = bind_new(&mut skel, maps)?;
     kernel::prepare(skel.open_object().as_libbpf_object())
         .context("failed to create the maps")
         .map_err(explain_bpf)?;
     let proof = prove_program(&skel)?;
-    Ok(Prepared { skel, proof })
+    Ok(Prepared { skel, proof, binding })
 }
 
-fn configure(
-    skel: &mut skel::OpenObserveXdpSkel<'_>,
-    settings: &Settings,
-    reuse: Option<&Reuse>,
-) -> Result<()> {
+fn configure(skel: &mut skel::OpenObserveXdpSkel<'_>, settings: &Settings) -> Result<()> {
     let rodata = skel.maps.rodata_data.as_mut().context("the embedded object has no constants")?;
     rodata.ibsr_dst_ports = *settings.ports.bitmap();
     rodata.ibsr_seed = random()?;
-    let failed = "failed to configure the maps";
-    skel.maps.ibsr_src.set_max_entries(settings.max_sources).context(failed)?;
-    if let Some(reuse) = reuse {
-        skel.maps.ibsr_src.reuse_fd(reuse.src.as_fd()).context(failed)?;
-        skel.maps.ibsr_totals.reuse_fd(reuse.totals.as_fd()).context(failed)?;
+    rodata.ibsr_proof = settings.proof as u32;
+    rodata.ibsr_admits_first = settings.admits_first.into();
+    for table in [&mut skel.maps.ibsr_proven, &mut skel.maps.ibsr_unproven] {
+        table.set_max_entries(settings.max_sources).context("failed to size the source tables")?;
     }
     Ok(())
+}
+
+/// Keeps the maps that are to be kept and makes the others exclusive where that is wanted and
+/// the kernel can. Freezing comes later: libbpf writes the constants while it loads.
+fn bind_new(skel: &mut skel::OpenObserveXdpSkel<'_>, maps: &Maps) -> Result<Binding> {
+    let (kept, level): (&[_], _) = match maps {
+        Maps::New(level) => (&[], *level),
+        Maps::Kept(kept, level) => (kept, *level),
+    };
+    for (pin, fd) in kept {
+        let map = open_map(skel, pin);
+        map.reuse_fd(fd.as_fd()).with_context(|| format!("failed to keep `{pin}`"))?;
+    }
+    let binding =
+        Binding { own: Evidence::Plain, kept: matches!(maps, Maps::Kept(..)).then_some(level) };
+    if level < Evidence::Exclusive {
+        return Ok(binding);
+    }
+    if let Err(error) = kernel::probe_exclusive() {
+        debug!(%error, "this kernel has no exclusive maps");
+        return Ok(binding);
+    }
+    let prog = skel.progs.ibsr_observe.as_libbpf_object();
+    for pin in USED.into_iter().filter(|pin| !kept.iter().any(|(kept, _)| kept == pin)) {
+        let map = open_map(skel, pin).as_libbpf_object();
+        kernel::set_exclusive(map, prog).with_context(|| format!("failed to bind `{pin}`"))?;
+    }
+    Ok(Binding { own: Evidence::Exclusive, ..binding })
+}
+
+fn open_map<'a, 'obj>(
+    skel: &'a mut skel::OpenObserveXdpSkel<'obj>,
+    pin: &str,
+) -> &'a mut OpenMapMut<'obj> {
+    let maps = &mut skel.maps;
+    match pin {
+        META => &mut maps.ibsr_meta,
+        PROVEN => &mut maps.ibsr_proven,
+        UNPROVEN => &mut maps.ibsr_unproven,
+        TOTALS => &mut maps.ibsr_totals,
+        LOSSES => &mut maps.ibsr_losses,
+        PENDING => &mut maps.ibsr_pending,
+        DOOR => &mut maps.ibsr_door,
+        other => panic!("no map is pinned as `{other}`"),
+    }
 }
 
 fn prove_program(skel: &skel::OpenObserveXdpSkel<'_>) -> Result<Proof> {
@@ -183,7 +253,7 @@ impl<'obj> Prepared<'obj> {
             expected
         );
         debug!(id = info.id, name = info.name, "program loaded and equal to what was proven");
-        Ok(Loaded { skel, proof: self.proof, info })
+        Ok(Loaded { skel, proof: self.proof, info, binding: self.binding })
     }
 }
 
@@ -226,27 +296,30 @@ impl Loaded<'_> {
         let maps = &self.skel.maps;
         match pin {
             META => maps.ibsr_meta.as_fd(),
-            SRC => maps.ibsr_src.as_fd(),
+            PROVEN => maps.ibsr_proven.as_fd(),
+            UNPROVEN => maps.ibsr_unproven.as_fd(),
             TOTALS => maps.ibsr_totals.as_fd(),
+            LOSSES => maps.ibsr_losses.as_fd(),
             PENDING => maps.ibsr_pending.as_fd(),
+            DOOR => maps.ibsr_door.as_fd(),
             other => panic!("no map is pinned as `{other}`"),
         }
     }
 
-    /// Binds the counters to the program as strongly as this kernel can, and says how
-    /// strongly. `taken_over` is the level of maps that came from a running sensor.
+    /// Freezes the maps that were made for the program and says how strongly all of them are
+    /// bound to it.
     #[must_use]
-    pub fn bind(&self, taken_over: Option<Evidence>) -> Evidence {
-        let own: &[&str] = if taken_over.is_some() { &[PENDING] } else { &[SRC, TOTALS, PENDING] };
+    pub fn bind(&self) -> Evidence {
+        let Binding { own, kept } = self.binding;
         let mut frozen = true;
-        for pin in own {
+        for pin in USED.into_iter().filter(|pin| kept.is_none() || !KEPT.contains(pin)) {
             if let Err(error) = kernel::freeze(self.map(pin)) {
                 warn!(map = pin, %error, "not frozen: user space with rights could write it");
                 frozen = false;
             }
         }
-        let own = if frozen { Evidence::Frozen } else { Evidence::Plain };
-        taken_over.map_or(own, |level| level.min(own))
+        let own = if frozen { own.max(Evidence::Frozen) } else { Evidence::Plain };
+        kept.map_or(own, |level| level.min(own))
     }
 
     /// Runs the program on a frame; returns what it returned and the frame afterwards.
@@ -273,12 +346,12 @@ impl Loaded<'_> {
         totals(map)?.context("the totals have no entry")
     }
 
-    /// The entry of a source.
+    /// The entry of a source without a proof.
     ///
     /// # Errors
     /// When the map cannot be read.
-    pub fn source(&self, key: &SourceKey) -> Result<Option<SourceCounts>> {
-        let bytes = self.skel.maps.ibsr_src.lookup(key.as_bytes(), MapFlags::ANY)?;
+    pub fn unproven(&self, key: &SourceKey) -> Result<Option<SourceCounts>> {
+        let bytes = self.skel.maps.ibsr_unproven.lookup(key.as_bytes(), MapFlags::ANY)?;
         Ok(bytes.and_then(|bytes| SourceCounts::read_from_bytes(&bytes).ok()))
     }
 

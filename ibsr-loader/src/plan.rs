@@ -57,6 +57,8 @@ pub struct Wanted {
     pub ifindex: u32,
     /// What the operator chose.
     pub settings: Settings,
+    /// `--evidence`.
+    pub evidence: Evidence,
     /// `--mode`.
     pub mode: Option<XdpMode>,
     /// This boot.
@@ -89,10 +91,12 @@ pub enum Why {
     OtherBoot,
     /// `--mode` asks for another one; a link cannot change it.
     OtherMode,
-    /// Ports or capacity differ.
+    /// Ports, capacity, proof or admission differ.
     OtherSettings,
     /// The maps are of another release, or a pin is missing.
     OtherLayout,
+    /// The maps are exclusive, and the program is another one.
+    Bound,
 }
 
 impl fmt::Display for Why {
@@ -102,7 +106,8 @@ impl fmt::Display for Why {
             Self::InterfaceDeleted => "its interface was deleted",
             Self::OtherBoot => "it was attached in another boot",
             Self::OtherMode => "it is attached in the other mode",
-            Self::OtherSettings => "ports or capacity differ",
+            Self::OtherSettings => "the settings differ",
+            Self::Bound => "its maps are bound to the program before",
             Self::OtherLayout => "its maps are of another release or incomplete",
         })
     }
@@ -160,14 +165,27 @@ pub fn leftover(link_prog_id: Option<u32>, prepared_prog_id: Option<u32>) -> Lef
 mod tests {
     use ibsr_proto::ports::PortSet;
 
+    use ibsr_proto::abi::ProofKind;
+
     use super::*;
 
     fn settings() -> Settings {
-        Settings { ports: PortSet::all(), max_sources: 1000 }
+        Settings {
+            ports: PortSet::all(),
+            max_sources: 1000,
+            proof: ProofKind::Socket,
+            admits_first: false,
+        }
     }
 
     fn wanted() -> Wanted {
-        Wanted { ifindex: 5, settings: settings(), mode: None, boot_id: [1; 16] }
+        Wanted {
+            ifindex: 5,
+            settings: settings(),
+            evidence: Evidence::Exclusive,
+            mode: None,
+            boot_id: [1; 16],
+        }
     }
 
     fn current() -> Current {

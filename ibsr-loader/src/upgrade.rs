@@ -20,25 +20,45 @@ use crate::hint::explain_bpf;
 use crate::installed::{self, Installed};
 use crate::kernel;
 use crate::meta::Epoch;
-use crate::object::{self, Prepared, Reuse, Storage};
+use crate::object::{self, Maps, Prepared, Storage};
 use crate::pindir::{self, PinRoot, Stage};
-use crate::plan::{Course, Described, Leftover, leftover};
+use crate::plan::{Course, Described, Leftover, Why, leftover};
 
 /// Replaces the program, or does nothing when the running one is the same.
 ///
 /// # Errors
 /// When the new program cannot be made; the old one goes on then.
 pub fn run(attach: &Attach, root: &PinRoot, found: &Installed, course: Course) -> Result<Answer> {
+    let settings = &attach.wanted.settings;
     let described = found.current().described;
-    let kept = described.filter(|_| course == Course::SameMaps);
-    let reuse = kept.as_ref().map(|_| found.reuse()).transpose()?;
     let mut storage = Storage::uninit();
-    let prepared = object::prepare(&mut storage, &attach.wanted.settings, reuse.as_ref())?;
-    let link = found.link.there().context("a live scope has a link")?;
-    if let Some(same) = kept.as_ref().filter(|kept| kept.digest == prepared.proof().sha256) {
-        attach.tell_done("already attached, nothing to do", same.mode, same.evidence, link.id);
-        return Ok(Answer::Yes);
+    if let Some(kept) = described.filter(|_| course == Course::SameMaps) {
+        let maps = Maps::Kept(found.kept()?, kept.evidence);
+        let prepared = object::prepare(&mut storage, settings, &maps)?;
+        if kept.digest == prepared.proof().sha256 {
+            let id = found.link.there().map_or(0, |link| link.id);
+            attach.tell_done("already attached, nothing to do", kept.mode, kept.evidence, id);
+            return Ok(Answer::Yes);
+        }
+        if kept.evidence < Evidence::Exclusive {
+            return go(attach, root, found, prepared, Some(&kept), Course::SameMaps);
+        }
     }
+    let course = if course == Course::SameMaps { Course::NewMaps(Why::Bound) } else { course };
+    let mut storage = Storage::uninit();
+    let maps = Maps::New(attach.wanted.evidence);
+    let prepared = object::prepare(&mut storage, settings, &maps)?;
+    go(attach, root, found, prepared, None, course)
+}
+
+fn go(
+    attach: &Attach,
+    root: &PinRoot,
+    found: &Installed,
+    prepared: Prepared<'_>,
+    kept: Option<&Described>,
+    course: Course,
+) -> Result<Answer> {
     if attach.is_dry_run() {
         let digest = hex(&prepared.proof().sha256);
         return attach.tell_plan(&match course {
@@ -46,7 +66,7 @@ pub fn run(attach: &Attach, root: &PinRoot, found: &Installed, course: Course) -
             _ => format!("switch to program {digest}, same maps"),
         });
     }
-    switch(attach, root, found, prepared, kept.as_ref().zip(reuse.as_ref()))?;
+    switch(attach, root, found, prepared, kept)?;
     Ok(Answer::Yes)
 }
 
@@ -55,13 +75,13 @@ fn switch(
     root: &PinRoot,
     found: &Installed,
     prepared: Prepared<'_>,
-    kept: Option<(&Described, &Reuse)>,
+    kept: Option<&Described>,
 ) -> Result<()> {
     let loaded = prepared.load()?;
-    let evidence = loaded.bind(kept.map(|(described, _)| described.evidence));
+    let evidence = loaded.bind();
     let meta = found.meta.as_deref();
     let (epoch, mode) = match (kept, meta) {
-        (Some((described, _)), Ok(meta)) => (Epoch::of(meta), described.mode),
+        (Some(described), Ok(meta)) => (Epoch::of(meta), described.mode),
         (_, Ok(meta)) => (Epoch::begin()?, mode_of(meta.xdp_mode)),
         (_, Err(_)) => (Epoch::begin()?, attached_mode(attach)?),
     };

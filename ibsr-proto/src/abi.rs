@@ -13,7 +13,7 @@
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
 /// `IBSR_ABI_VERSION`.
-pub const ABI_VERSION: u32 = 1;
+pub const ABI_VERSION: u32 = 2;
 /// `IBSR_META_MAGIC`.
 pub const META_MAGIC: u32 = 0x5253_4249;
 /// `IBSR_PORT_BYTES`: one bit for each of 65,536 ports.
@@ -26,6 +26,10 @@ pub const MAX_IPV6_EXT: usize = 8;
 pub const DEFAULT_MAX_SOURCES: u32 = 100_000;
 /// `IBSR_PENDING_SLOTS`.
 pub const PENDING_SLOTS: u32 = 262_144;
+/// `IBSR_DOOR_SLOTS`.
+pub const DOOR_SLOTS: u32 = 1_048_576;
+/// `IBSR_PORT_CELLS`: one more cell takes the ports that found theirs taken.
+pub const PORT_CELLS: usize = 256;
 
 /// One field of an ABI struct.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -136,7 +140,7 @@ abi_struct! {
         tracked_bytes: u64,
         /// Tracked, but no entry could be had.
         insert_failed: u64,
-        /// Tracked, but refused by admission.
+        /// Tracked, but not counted for its source when it came.
         unattributed: u64,
         /// Entries made.
         inserted: u64,
@@ -146,8 +150,39 @@ abi_struct! {
         clock_tick: u64,
         /// Private to the program.
         clock_boot_ns: u64,
+        /// Of `unattributed`, counted when the source's next packet came.
+        resumed: u64,
+        /// Of `inserted`, entries of proven sources.
+        promoted: u64,
+        /// Private to the program.
+        cap_second: u64,
+        /// Private to the program.
+        cap_used: u64,
     }
 }
+
+abi_struct! {
+    /// Packets of one port, on one CPU, that no source will ever be charged with.
+    #[derive(Default)]
+    "ibsr_port_loss" => PortLoss {
+        /// Destination port, host order. Means nothing in the last cell.
+        port: u32,
+        /// 0 while no port needed this cell.
+        is_used: u32,
+        /// Packets with SYN and without ACK.
+        syn: u64,
+        /// Packets with ACK.
+        ack: u64,
+        /// Packets with neither.
+        other: u64,
+        /// Frame bytes without FCS.
+        bytes: u64,
+    }
+}
+
+/// `struct ibsr_losses`: cell `port % PORT_CELLS` belongs to the first port that needed it, the
+/// last one to all others.
+pub type Losses = [PortLoss; PORT_CELLS + 1];
 
 abi_struct! {
     /// What a scope is. Written once by the loader, then frozen.
@@ -176,18 +211,27 @@ abi_struct! {
         ifindex: u32,
         /// Possible CPUs.
         ncpu: u32,
-        /// Capacity of the source table.
+        /// Capacity of each source table.
         max_sources: u32,
         /// Interface name, padded with zeros.
         ifname: [u8; 16],
         /// Selected ports: bit `port % 8` of byte `port / 8`.
         dst_ports: [u8; PORT_BYTES],
+        /// [`ProofKind`] as a number, 0 for other sensors.
+        proof: u32,
+        /// 1 where no packet waits for a second one of its source.
+        admits_first: u32,
     }
 }
 
 /// Every struct of the ABI, in the header's order.
-pub const LAYOUTS: [Layout; 4] =
-    [SourceKey::LAYOUT, SourceCounts::LAYOUT, CpuTotals::LAYOUT, Meta::LAYOUT];
+pub const LAYOUTS: [Layout; 5] = [
+    SourceKey::LAYOUT,
+    SourceCounts::LAYOUT,
+    CpuTotals::LAYOUT,
+    PortLoss::LAYOUT,
+    Meta::LAYOUT,
+];
 
 /// FNV-1a (64 bit) over names, offsets and sizes of every field of [`LAYOUTS`].
 pub const ABI_HASH: u64 = hash_layouts(&LAYOUTS);
@@ -256,6 +300,16 @@ abi_enum! {
         Frozen = 1 "frozen",
         /// And no other program could.
         Exclusive = 2 "exclusive",
+    }
+}
+
+abi_enum! {
+    /// What makes a source proven: an address that its sender cannot have made up.
+    ProofKind {
+        /// An established connection of this host.
+        Socket = 1 "socket",
+        /// A handshake as seen from ingress, which a sender of both its packets can forge.
+        Handshake = 2 "handshake",
     }
 }
 

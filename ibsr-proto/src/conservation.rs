@@ -2,7 +2,7 @@
 //! Totals of a scope and the law they obey:
 //!
 //! - `received = passed = non_ip + malformed + fragments + other_l4 + other_port + tracked`
-//! - `tracked = attributed + unattributed + insert_failed + evicted`
+//! - `tracked = attributed + unattributed - resumed + insert_failed + evicted`
 //!
 //! The kernel drops LRU entries silently, so `evicted` is the remainder of the second line,
 //! and a remainder below zero is a bug. Checked by the reader at every sweep, by the report
@@ -36,10 +36,17 @@ pub struct Totals {
     pub tracked_bytes: u64,
     /// Tracked, but no entry could be had.
     pub insert_failed: u64,
-    /// Tracked, but refused by admission.
+    /// Tracked, but not counted for its source when it came: it waits for the source's next
+    /// packet, or was refused.
     pub unattributed: u64,
+    /// Of `unattributed`, counted when the source's next packet came.
+    #[serde(default)]
+    pub resumed: u64,
     /// Entries made.
     pub inserted: u64,
+    /// Of `inserted`, entries of proven sources.
+    #[serde(default)]
+    pub promoted: u64,
     /// SYNs whose completion can no longer be seen.
     pub pending_lost: u64,
 }
@@ -90,7 +97,9 @@ impl Totals {
             tracked_bytes: f(self.tracked_bytes, other.tracked_bytes),
             insert_failed: f(self.insert_failed, other.insert_failed),
             unattributed: f(self.unattributed, other.unattributed),
+            resumed: f(self.resumed, other.resumed),
             inserted: f(self.inserted, other.inserted),
+            promoted: f(self.promoted, other.promoted),
             pending_lost: f(self.pending_lost, other.pending_lost),
         }
     }
@@ -114,7 +123,9 @@ impl Totals {
             tracked_bytes: self.tracked_bytes + cpu.tracked_bytes,
             insert_failed: self.insert_failed + cpu.insert_failed,
             unattributed: self.unattributed + cpu.unattributed,
+            resumed: self.resumed + cpu.resumed,
             inserted: self.inserted + cpu.inserted,
+            promoted: self.promoted + cpu.promoted,
             pending_lost: self.pending_lost + cpu.pending_lost,
         }
     }
@@ -148,6 +159,12 @@ impl Totals {
         Ok(())
     }
 
+    /// Tracked packets that no entry was charged with, so far.
+    #[must_use]
+    pub const fn missed(&self) -> u64 {
+        self.unattributed.saturating_sub(self.resumed)
+    }
+
     /// The second line: packets of entries that the kernel evicted, given the sum of
     /// `packets` over all entries. On a live interface it also holds the packets that were
     /// tracked while the table was read.
@@ -155,8 +172,7 @@ impl Totals {
     /// # Errors
     /// [`ConservationError::Negative`]: more was attributed than tracked.
     pub fn evicted(&self, attributed: u64) -> Result<u64, ConservationError> {
-        let accounted =
-            attributed.saturating_add(self.unattributed).saturating_add(self.insert_failed);
+        let accounted = attributed.saturating_add(self.missed()).saturating_add(self.insert_failed);
         self.tracked
             .checked_sub(accounted)
             .ok_or(ConservationError::Negative { tracked: self.tracked, accounted })
@@ -178,7 +194,8 @@ mod tests {
             other_port: 5,
             tracked: 6,
             insert_failed: 1,
-            unattributed: 1,
+            unattributed: 3,
+            resumed: 2,
             ..Totals::default()
         }
     }

@@ -22,19 +22,32 @@ pub const LINK: &str = "link";
 pub const PROG: &str = "prog";
 /// Pin of the one-entry description, [`crate::abi::Meta`].
 pub const META: &str = "meta";
-/// Pin of the source table.
-pub const SRC: &str = "src";
+/// Pin of the table of proven sources.
+pub const PROVEN: &str = "proven";
+/// Pin of the table of the other sources.
+pub const UNPROVEN: &str = "unproven";
 /// Pin of the totals.
 pub const TOTALS: &str = "totals";
+/// Pin of what no source is charged with, by port.
+pub const LOSSES: &str = "losses";
 /// Pin of the SYNs that wait for their ACK.
 pub const PENDING: &str = "pending";
+/// Pin of the first packets that wait for the second of their source.
+pub const DOOR: &str = "door";
 
 /// Starts the name of a directory that is being prepared.
 const NEXT_PREFIX: &str = "next-";
 
 /// A file under a scope directory that is a map: pin name and kernel name.
-pub const XDP_MAPS: [(&str, &str); 4] =
-    [(META, "ibsr_meta"), (SRC, "ibsr_src"), (TOTALS, "ibsr_totals"), (PENDING, "ibsr_pending")];
+pub const XDP_MAPS: [(&str, &str); 7] = [
+    (META, "ibsr_meta"),
+    (PROVEN, "ibsr_proven"),
+    (UNPROVEN, "ibsr_unproven"),
+    (TOTALS, "ibsr_totals"),
+    (LOSSES, "ibsr_losses"),
+    (PENDING, "ibsr_pending"),
+    (DOOR, "ibsr_door"),
+];
 
 /// What one sensor observes: `xdp-<ifname>` or `cg-<name>`. The name of its directory, and
 /// the `scope` of its segments.

@@ -18,7 +18,8 @@ pub struct Policy {
     pub packet_fields: &'static [i32],
 }
 
-/// The XDP sensor: returns `XDP_PASS`, uses maps, clocks and the frame length.
+/// The XDP sensor: returns `XDP_PASS`, uses maps, clocks, the frame length and the state of
+/// the connection that a frame belongs to.
 pub const XDP_OBSERVER: Policy = Policy {
     name: "xdp observer",
     passing: 2,
@@ -27,6 +28,8 @@ pub const XDP_OBSERVER: Policy = Policy {
         helper::MAP_UPDATE_ELEM,
         helper::JIFFIES64,
         helper::KTIME_GET_BOOT_NS,
+        helper::SKC_LOOKUP_TCP,
+        helper::SK_RELEASE,
         helper::XDP_GET_BUFF_LEN,
     ],
     // struct xdp_md: data, data_end, data_meta.
@@ -38,6 +41,8 @@ pub(crate) mod helper {
     pub(crate) const MAP_LOOKUP_ELEM: u32 = 1;
     pub(crate) const MAP_UPDATE_ELEM: u32 = 2;
     pub(crate) const TAIL_CALL: u32 = 12;
+    pub(crate) const SK_RELEASE: u32 = 86;
+    pub(crate) const SKC_LOOKUP_TCP: u32 = 99;
     pub(crate) const JIFFIES64: u32 = 118;
     pub(crate) const KTIME_GET_BOOT_NS: u32 = 125;
     pub(crate) const XDP_GET_BUFF_LEN: u32 = 188;

@@ -204,6 +204,7 @@ mod tests {
             during_read: 0,
             conserved: true,
             totals: Totals { received, ..Totals::default() },
+            losses: Vec::new(),
             rx_packets,
             attached: true,
             read_us: 0,

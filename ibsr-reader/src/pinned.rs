@@ -3,14 +3,18 @@
 //! first, then type, key size and value size of every map. Never opens the link, whose pin
 //! may detach the program.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::io;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
-use ibsr_proto::abi::{CpuTotals, Meta, MetaError, SourceCounts, SourceKey};
+use ibsr_proto::abi::{
+    CpuTotals, Losses, Meta, MetaError, PORT_CELLS, PortLoss, SourceCounts, SourceKey,
+};
 use ibsr_proto::conservation::Totals;
 use ibsr_proto::pins;
+use ibsr_proto::snapshot::LossOfPort;
 use libbpf_rs::{MapCore as _, MapFlags, MapHandle, MapType};
 use rustix::fs::{Access, access};
 use rustix::io::Errno;
@@ -118,7 +122,7 @@ impl std::fmt::Display for Shape {
     }
 }
 
-const SRC_SHAPE: Shape = Shape {
+const SOURCES_SHAPE: Shape = Shape {
     map_type: MapType::LruHash,
     key_bytes: size_of::<SourceKey>(),
     value_bytes: size_of::<SourceCounts>(),
@@ -129,11 +133,20 @@ const TOTALS_SHAPE: Shape = Shape {
     value_bytes: size_of::<CpuTotals>(),
 };
 
+const LOSSES_SHAPE: Shape = Shape {
+    map_type: MapType::PercpuArray,
+    key_bytes: size_of::<u32>(),
+    value_bytes: size_of::<Losses>(),
+};
+
 /// Which files the pins are. Changes with every attach, upgrade and detach. The link counts:
 /// it is the last to be pinned and the first to go, so maps without it are not attached yet
 /// or not any more.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Identity([(u64, u64); 4]);
+pub struct Identity([(u64, u64); IDENTITY.len()]);
+
+const IDENTITY: [&str; 6] =
+    [pins::META, pins::PROVEN, pins::UNPROVEN, pins::TOTALS, pins::LOSSES, pins::LINK];
 
 impl Identity {
     /// Of the pins under `dir`. Needs no right on the pins themselves.
@@ -141,9 +154,8 @@ impl Identity {
     /// # Errors
     /// [`PinError::Absent`] with the first one missing, [`PinError::Open`] otherwise.
     pub fn of(dir: &Path) -> Result<Self, PinError> {
-        let mut files = [(0, 0); 4];
-        let names = [pins::META, pins::SRC, pins::TOTALS, pins::LINK];
-        for (file, name) in files.iter_mut().zip(names) {
+        let mut files = [(0, 0); IDENTITY.len()];
+        for (file, name) in files.iter_mut().zip(IDENTITY) {
             let path = dir.join(name);
             let status = fs::symlink_metadata(&path).map_err(|source| open_error(&path, source))?;
             *file = (status.dev(), status.ino());
@@ -177,9 +189,12 @@ pub fn check_root(root: &Path) -> Result<(), PinError> {
 pub struct Pinned {
     /// What the scope is.
     pub meta: Box<Meta>,
-    /// The source table.
-    pub src: MapHandle,
+    /// Sources with a proof.
+    pub proven: MapHandle,
+    /// Sources without one.
+    pub unproven: MapHandle,
     totals: MapHandle,
+    losses: MapHandle,
     identity: Identity,
 }
 
@@ -202,9 +217,15 @@ impl Pinned {
 
     fn open_once(dir: &Path, identity: Identity) -> Result<Self, PinError> {
         let meta = open_meta(&dir.join(pins::META))?;
-        let src = open_map(&dir.join(pins::SRC), SRC_SHAPE)?;
-        let totals = open_map(&dir.join(pins::TOTALS), TOTALS_SHAPE)?;
-        Ok(Self { meta, src, totals, identity })
+        let open = |pin, shape| open_map(&dir.join(pin), shape);
+        Ok(Self {
+            meta,
+            proven: open(pins::PROVEN, SOURCES_SHAPE)?,
+            unproven: open(pins::UNPROVEN, SOURCES_SHAPE)?,
+            totals: open(pins::TOTALS, TOTALS_SHAPE)?,
+            losses: open(pins::LOSSES, LOSSES_SHAPE)?,
+            identity,
+        })
     }
 
     /// Which files these maps were opened from.
@@ -240,18 +261,45 @@ impl Pinned {
         Ok((best.0, best.1.saturating_add(u64::from(self.meta.ncpu))))
     }
 
+    /// What no source is charged with, by port, the nameless rest first.
+    ///
+    /// # Errors
+    /// [`PinError::Read`].
+    pub fn losses(&self) -> Result<Vec<LossOfPort>, PinError> {
+        let mut sum = BTreeMap::new();
+        for cpu in read_cpus(&self.losses, pins::LOSSES)? {
+            let cells = <Losses>::ref_from_bytes(&cpu).expect("the size was checked");
+            for (at, cell) in cells.iter().enumerate().filter(|(_, cell)| cell.is_used != 0) {
+                let port = u16::try_from(cell.port).ok().filter(|_| at < PORT_CELLS);
+                add_cell(sum.entry(port).or_default(), port, cell);
+            }
+        }
+        Ok(sum.into_values().collect())
+    }
+
     fn totals_once(&self) -> Result<Totals, PinError> {
-        let values = self
-            .totals
-            .lookup_percpu(&ONLY_KEY, MapFlags::ANY)
-            .map_err(|source| PinError::Read { name: pins::TOTALS, source })?
-            .expect("entry 0 of an array always exists");
-        let cpus: Vec<CpuTotals> = values
+        let cpus: Vec<CpuTotals> = read_cpus(&self.totals, pins::TOTALS)?
             .iter()
             .map(|value| CpuTotals::read_from_bytes(value).expect("the size was checked"))
             .collect();
         Ok(Totals::from_cpus(&cpus))
     }
+}
+
+/// The one value of a per-CPU array, CPU by CPU.
+fn read_cpus(map: &MapHandle, name: &'static str) -> Result<Vec<Vec<u8>>, PinError> {
+    let values = map
+        .lookup_percpu(&ONLY_KEY, MapFlags::ANY)
+        .map_err(|source| PinError::Read { name, source })?;
+    Ok(values.expect("entry 0 of an array always exists"))
+}
+
+fn add_cell(sum: &mut LossOfPort, dst_port: Option<u16>, of: &PortLoss) {
+    sum.dst_port = dst_port;
+    sum.syn += of.syn;
+    sum.ack += of.ack;
+    sum.other += of.other;
+    sum.bytes += of.bytes;
 }
 
 fn open_meta(path: &Path) -> Result<Box<Meta>, PinError> {

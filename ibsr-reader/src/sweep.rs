@@ -10,7 +10,7 @@ use std::time::Duration;
 use ibsr_proto::abi::{SourceCounts, SourceKey, TICK_BOUND_NS};
 use ibsr_proto::addr::SourceAddr;
 use ibsr_proto::conservation::{ConservationError, Totals};
-use ibsr_proto::snapshot::{Source, Sweep};
+use ibsr_proto::snapshot::{LossOfPort, Source, Sweep};
 use libbpf_rs::MapCore as _;
 use zerocopy::FromBytes as _;
 
@@ -27,7 +27,7 @@ pub enum SweepError {
     #[error(transparent)]
     Totals(#[from] PinError),
     /// Sources.
-    #[error("failed to read `src`: {0}")]
+    #[error("failed to read the sources: {0}")]
     Sources(#[from] WalkError),
 }
 
@@ -54,7 +54,13 @@ impl Tally {
     /// Takes one entry; its row when the plan lists it. The time of the last packet may be
     /// one tick older than the packet, so that much is added: a source may be listed twice,
     /// which is harmless, but never not at all.
-    fn take(&mut self, plan: &Plan, key: SourceKey, counts: &SourceCounts) -> Option<Source> {
+    fn take(
+        &mut self,
+        plan: &Plan,
+        key: SourceKey,
+        counts: &SourceCounts,
+        is_proven: bool,
+    ) -> Option<Source> {
         self.entries += 1;
         self.attributed = self.attributed.saturating_add(counts.packets);
         let newest = counts.last_boot_ns.saturating_add(TICK_BOUND_NS);
@@ -62,11 +68,11 @@ impl Tally {
             return None;
         }
         self.rows += 1;
-        Some(source_row(plan.seq, key, counts))
+        Some(source_row(plan.seq, key, counts, is_proven))
     }
 }
 
-fn source_row(seq: u64, key: SourceKey, counts: &SourceCounts) -> Source {
+fn source_row(seq: u64, key: SourceKey, counts: &SourceCounts, is_proven: bool) -> Source {
     let &SourceCounts {
         syn,
         ack,
@@ -89,20 +95,20 @@ fn source_row(seq: u64, key: SourceKey, counts: &SourceCounts) -> Source {
         rst,
         packets,
         bytes,
-        // This sensor looks at packets only, never at sockets.
-        proven: None,
+        proven: Some(is_proven),
         born_boot_ns,
         last_boot_ns,
     }
 }
 
 /// What one pass over the maps found.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub struct Reading {
     tally: Tally,
     before: Totals,
     /// Totals, read after the sources.
     pub after: Totals,
+    losses: Vec<LossOfPort>,
     in_flight: u64,
     max_entries: u64,
     took: Duration,
@@ -124,19 +130,23 @@ pub fn read(
     let start = boot_ns();
     let (before, _) = pinned.totals()?;
     let mut tally = Tally::default();
-    walker.walk(&pinned.src, |key, value| {
-        let key = SourceKey::read_from_bytes(key).expect("the key size was checked");
-        let counts = SourceCounts::read_from_bytes(value).expect("the value size was checked");
-        if let Some(row) = tally.take(plan, key, &counts) {
-            each(&row);
-        }
-    })?;
+    // In this order: a source that becomes proven in between is listed with both its lives.
+    for (table, is_proven) in [(&pinned.unproven, false), (&pinned.proven, true)] {
+        walker.walk(table, |key, value| {
+            let key = SourceKey::read_from_bytes(key).expect("the key size was checked");
+            let counts = SourceCounts::read_from_bytes(value).expect("the value size was checked");
+            if let Some(row) = tally.take(plan, key, &counts, is_proven) {
+                each(&row);
+            }
+        })?;
+    }
+    let losses = pinned.losses()?;
     // After the sources: the program counts a packet in the totals first, so these can only
     // be ahead of the sources, never behind.
     let (after, in_flight) = pinned.totals()?;
-    let max_entries = u64::from(pinned.src.max_entries());
+    let max_entries = u64::from(pinned.proven.max_entries()) + u64::from(pinned.unproven.max_entries());
     let took = Duration::from_nanos(boot_ns().saturating_sub(start));
-    Ok(Reading { tally, before, after, in_flight, max_entries, took })
+    Ok(Reading { tally, before, after, losses, in_flight, max_entries, took })
 }
 
 /// What was seen of the interface beside the maps.
@@ -158,7 +168,7 @@ impl Reading {
     /// The row that closes the sweep, and how the law is broken if it is.
     #[must_use]
     pub fn close(&self, plan: &Plan, around: Surroundings) -> (Sweep, Option<ConservationError>) {
-        let Self { tally, before, after, in_flight, max_entries, took } = *self;
+        let Self { tally, before, after, in_flight, max_entries, took, .. } = *self;
         let evicted = after.evicted(tally.attributed);
         let broken = after.check_classes(in_flight).err().or(evicted.err());
         let sweep = Sweep {
@@ -175,6 +185,7 @@ impl Reading {
             during_read: after.tracked.saturating_sub(before.tracked),
             conserved: broken.is_none(),
             totals: after,
+            losses: self.losses.clone(),
             rx_packets: around.rx_packets,
             attached: around.attached,
             read_us: u64::try_from(took.as_micros()).unwrap_or(u64::MAX),
@@ -209,6 +220,7 @@ mod tests {
             tally: Tally { rows: 1, entries: 9, attributed },
             before: Totals { tracked: tracked - 1, ..after },
             after,
+            losses: Vec::new(),
             in_flight: 0,
             max_entries: 100,
             took: Duration::from_micros(70),
@@ -224,7 +236,10 @@ mod tests {
         let mut tally = Tally::default();
         let since = 1_000_000_000;
         let mut is_listed =
-            |last| tally.take(&plan(Some(since)), SourceKey::default(), &counts(1, last)).is_some();
+            |last| {
+                let (plan, counts) = (plan(Some(since)), counts(1, last));
+                tally.take(&plan, SourceKey::default(), &counts, true).is_some()
+            };
         assert!(is_listed(since));
         assert!(is_listed(since - TICK_BOUND_NS));
         assert!(!is_listed(since - TICK_BOUND_NS - 1));
@@ -235,7 +250,7 @@ mod tests {
     #[test]
     fn a_full_sweep_lists_every_entry_and_says_since_zero() {
         let mut tally = Tally::default();
-        assert!(tally.take(&plan(None), SourceKey::default(), &counts(5, 0)).is_some());
+        assert!(tally.take(&plan(None), SourceKey::default(), &counts(5, 0), false).is_some());
         let (sweep, _) = reading(10, 10).close(&plan(None), AROUND);
         assert_eq!((sweep.since_boot_ns, sweep.at_boot_ns), (0, AT.boot_ns));
     }
@@ -254,13 +269,13 @@ mod tests {
             born_boot_ns: 8,
             last_boot_ns: 9,
         };
-        let row = source_row(17, key, &counts);
+        let row = source_row(17, key, &counts, true);
         let text = serde_json::to_string(&row).expect("serializes");
         assert_eq!(
             text,
             concat!(
                 r#"{"seq":17,"src":"707:707:707:707:707:707:707:707","dst_port":443,"syn":1,"#,
-                r#""ack":2,"handshakes":3,"fin":4,"rst":5,"packets":6,"bytes":7,"#,
+                r#""ack":2,"handshakes":3,"fin":4,"rst":5,"packets":6,"bytes":7,"proven":true,"#,
                 r#""born_boot_ns":8,"last_boot_ns":9}"#
             )
         );

@@ -7,6 +7,7 @@ use std::path::Path;
 
 use anyhow::Result;
 use ibsr_proto::snapshot::RowRef;
+use libbpf_rs::MapHandle;
 use serde::Serialize;
 
 use crate::batch::Walker;
@@ -31,13 +32,17 @@ pub fn compare(dir: &Path) -> Result<String> {
     let mut walker = Walker::default();
     let ways = [
         timed("get-next-key and lookup", || {
-            Ok(walker.walk_by_key(&pinned.src, |_key, _value| ())?)
+            both(&pinned, |table| Ok(walker.walk_by_key(table, |_key, _value| ())?))
         })?,
-        timed("batches", || Ok(walker.walk(&pinned.src, |_key, _value| ())?))?,
+        timed("batches", || both(&pinned, |table| Ok(walker.walk(table, |_key, _value| ())?)))?,
         timed("sweep that lists nothing", || sweep(&pinned, &mut walker, Some(u64::MAX)))?,
         timed("sweep that lists every source", || sweep(&pinned, &mut walker, None))?,
     ];
     Ok(serde_json::to_string(&ways)?)
+}
+
+fn both(pinned: &Pinned, mut walk: impl FnMut(&MapHandle) -> Result<u64>) -> Result<u64> {
+    Ok(walk(&pinned.unproven)? + walk(&pinned.proven)?)
 }
 
 /// As the service sweeps, with rows as text, which then goes nowhere.

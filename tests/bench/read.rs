@@ -53,7 +53,7 @@ fn run() -> Result<Answer> {
     };
     let mut design = Design::default();
     // An LRU map evicts before it is full: each CPU keeps free entries for itself.
-    design.src.entries = sources + sources / 10 + 4096;
+    design.proven.entries = sources + sources / 10 + 4096;
     let made = Made::new(&design);
     made.fill(sources);
     let rounds: Vec<Vec<Way>> =

@@ -15,9 +15,12 @@ enum abi_constants {
 	PROBE_MAX_IPV6_EXT = IBSR_MAX_IPV6_EXT,
 	PROBE_DEFAULT_MAX_SOURCES = IBSR_DEFAULT_MAX_SOURCES,
 	PROBE_PENDING_SLOTS = IBSR_PENDING_SLOTS,
+	PROBE_DOOR_SLOTS = IBSR_DOOR_SLOTS,
+	PROBE_PORT_CELLS = IBSR_PORT_CELLS,
 };
 
 enum abi_constants probe_constants;
 enum ibsr_evidence probe_evidence;
+enum ibsr_proof probe_proof;
 enum ibsr_sensor probe_sensor;
 enum ibsr_xdp_mode probe_xdp_mode;

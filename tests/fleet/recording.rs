@@ -174,6 +174,7 @@ impl Recording {
             during_read: 0,
             conserved: true,
             totals: table.totals,
+            losses: Vec::new(),
             rx_packets: Some(table.totals.received),
             attached: true,
             read_us: 410,

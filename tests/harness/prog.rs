@@ -16,6 +16,8 @@ use zerocopy::{FromBytes as _, IntoBytes as _};
 
 /// Name of the sensor's program.
 pub const SENSOR: &str = "ibsr_observe";
+/// Its tables of sources: proven ones and the rest.
+pub const TABLES: [&str; 2] = ["ibsr_proven", "ibsr_unproven"];
 /// What every frame gets.
 pub const XDP_PASS: u32 = 2;
 
@@ -106,17 +108,35 @@ impl Sensor {
         Self::load_from(&Compiled::sensor(&clang), ports, max_sources)
     }
 
-    /// Loads the sensor from `compiled`.
+    /// Loads the sensor from `compiled`, so that every source gets an entry with its first
+    /// packet.
     #[must_use]
     pub fn load_from(compiled: &Compiled, ports: &PortSet, max_sources: u32) -> Self {
+        Self::load_with(compiled, ports, max_sources, &[("ibsr_admits_first", &[1])])
+    }
+
+    /// Loads the sensor with other knobs than its defaults, each as the bytes of its value.
+    #[must_use]
+    pub fn load_with(
+        compiled: &Compiled,
+        ports: &PortSet,
+        max_sources: u32,
+        knobs: &[(&str, &[u8])],
+    ) -> Self {
         let mut open = compiled.open();
-        let at = compiled.rodata_offset("ibsr_dst_ports");
+        let knobs: Vec<(usize, &[u8])> = [("ibsr_dst_ports", ports.bitmap().as_slice())]
+            .iter()
+            .chain(knobs)
+            .map(|(knob, value)| (compiled.rodata_offset(knob), *value))
+            .collect();
         for mut map in open.maps_mut() {
             let name = map.name().to_string_lossy().into_owned();
             if name.ends_with(".rodata") {
                 let bytes = map.initial_value_mut().expect("there are knobs");
-                bytes[at..][..ports.bitmap().len()].copy_from_slice(ports.bitmap());
-            } else if name == "ibsr_src" {
+                for (at, value) in &knobs {
+                    bytes[*at..][..value.len()].copy_from_slice(value);
+                }
+            } else if TABLES.contains(&name.as_str()) {
                 map.set_max_entries(max_sources).expect("not loaded yet");
             }
         }
@@ -163,24 +183,43 @@ impl Sensor {
         totals
     }
 
-    /// One source.
+    /// One source: its proven life where it has one.
     #[must_use]
     pub fn source(&self, key: &SourceKey) -> Option<SourceCounts> {
-        let value = self.map("ibsr_src").lookup(key.as_bytes(), MapFlags::ANY).expect("readable");
+        let [proven, unproven] = TABLES.map(|table| self.source_in(table, key));
+        proven.or(unproven)
+    }
+
+    /// One source in one of [`TABLES`].
+    #[must_use]
+    pub fn source_in(&self, table: &str, key: &SourceKey) -> Option<SourceCounts> {
+        let value = self.map(table).lookup(key.as_bytes(), MapFlags::ANY).expect("readable");
         value.map(|value| SourceCounts::read_from_bytes(&value).expect("the ABI"))
     }
 
-    /// Every source. For tables that nobody writes to.
-    #[must_use]
-    pub fn sources(&self) -> BTreeMap<SourceKey, SourceCounts> {
-        let map = self.map("ibsr_src");
-        map.keys()
-            .map(|key| SourceKey::read_from_bytes(&key).expect("the ABI"))
-            .filter_map(|key| Some((key, self.source(&key)?)))
-            .collect()
+    /// Every entry: its table, its key, its counts. For tables that nobody writes to.
+    pub fn entries(&self) -> impl Iterator<Item = (&'static str, SourceKey, SourceCounts)> + '_ {
+        TABLES.into_iter().flat_map(move |table| {
+            let keys: Vec<Vec<u8>> = self.map(table).keys().collect();
+            keys.into_iter().filter_map(move |key| {
+                let key = SourceKey::read_from_bytes(&key).expect("the ABI");
+                Some((table, key, self.source_in(table, &key)?))
+            })
+        })
     }
 
-    fn map(&self, name: &str) -> libbpf_rs::Map<'_> {
+    /// Every source, its proven life where it has one. For tables that nobody writes to.
+    #[must_use]
+    pub fn sources(&self) -> BTreeMap<SourceKey, SourceCounts> {
+        // Proven lives come last and so are the ones that stay.
+        let mut entries: Vec<_> = self.entries().collect();
+        entries.sort_by_key(|(table, ..)| *table == TABLES[0]);
+        entries.into_iter().map(|(_, key, counts)| (key, counts)).collect()
+    }
+
+    /// A map of the sensor.
+    #[must_use]
+    pub fn map(&self, name: &str) -> libbpf_rs::Map<'_> {
         self.0.maps().find(|map| map.name() == name).expect("the map exists")
     }
 }

@@ -108,6 +108,8 @@ impl SegmentSpec {
             xdp_mode: "native".into(),
             period_ms: PERIOD_NS / 1_000_000,
             max_sources: 100_000,
+            proof: String::new(),
+            admits_first: false,
             dst_ports: vec![443],
             dst_port_ranges: Vec::new(),
         }
@@ -260,6 +262,7 @@ impl Traffic {
             during_read: 0,
             conserved: true,
             totals: self.totals,
+            losses: Vec::new(),
             rx_packets: Some(self.totals.received),
             attached: true,
             read_us: 410,

@@ -6,7 +6,7 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
-use ibsr_tests::netns::HOST_IF;
+use ibsr_tests::netns::{HOST_IF, run};
 use test_tag::tag;
 
 use crate::world::World;
@@ -21,8 +21,11 @@ pub fn loader_with_end(loader: &Path, dir: &Path, end: [u8; 16]) -> PathBuf {
     let at = find(&bytes[sensor..], &END, 0).expect("the sensor ends in XDP_PASS") + sensor;
     assert!(find(&bytes[at + END.len()..], &END, 0).is_none(), "the end is there once");
     bytes[at..at + end.len()].copy_from_slice(&end);
-    let copy = dir.join("ibsr-loader");
-    fs::write(&copy, bytes).expect("a temporary directory is writable");
+    let (altered, copy) = (dir.join("altered"), dir.join("ibsr-loader"));
+    fs::write(&altered, bytes).expect("a temporary directory is writable");
+    // By a process of its own: a fork of another test may hold what this one has open for
+    // writing, and then nothing can be executed from it (ETXTBSY).
+    run(std::process::Command::new("cp").arg(&altered).arg(&copy));
     fs::set_permissions(&copy, fs::Permissions::from_mode(0o755)).expect("ours");
     copy
 }

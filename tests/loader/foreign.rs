@@ -183,10 +183,10 @@ fn a_foreign_link_or_map_under_our_name_is_refused() {
         assert!(world.xdp_id().is_some(), "{args} detached the operator's program");
     }
     fs::remove_file(link).expect("still pinned");
-    make_map_pin(&world.dir().join("src"));
+    make_map_pin(&world.dir().join("proven"));
     for args in ["detach", attach.as_str()] {
-        let _said = world.run(args).expect_code(2).expect_stderr("/src` is not ours");
-        assert_eq!(world.pins(), ["src"]);
+        let _said = world.run(args).expect_code(2).expect_stderr("/proven` is not ours");
+        assert_eq!(world.pins(), ["proven"]);
     }
 }
 

@@ -5,10 +5,9 @@ use std::fs;
 use std::os::unix::fs::MetadataExt as _;
 use std::process::Stdio;
 
-use ibsr_proto::abi::{Evidence, XdpMode};
+use ibsr_proto::abi::XdpMode;
 use ibsr_tests::netns::HOST_IF;
 use ibsr_tests::process::{Said, say};
-use libbpf_rs::{MapCore as _, MapFlags, MapHandle};
 use test_tag::tag;
 
 use crate::traffic::Traffic;
@@ -66,66 +65,6 @@ fn twenty_at_once_end_with_one_link() {
     assert_eq!(world.pins(), PINS);
     world.assert_healthy();
     world.assert_detaches();
-}
-
-/// L10: the level of evidence is in `meta` and in `status`, and it is true: nobody in user
-/// space can write the maps any more, root included.
-#[tag(root)]
-#[test]
-fn frozen_evidence_means_that_root_cannot_write() {
-    let world = World::new();
-    let _said = world.attach("");
-    assert_eq!(world.meta().evidence, Evidence::Frozen as u32);
-    assert_eq!(world.status().1["evidence"], "frozen");
-    for pin in ["meta", "src", "totals", "pending"] {
-        let map = MapHandle::from_pinned_path(world.dir().join(pin)).expect("root may open it");
-        let key = vec![0; map.key_size() as usize];
-        let is_per_cpu = pin == "totals";
-        let value = vec![0; map.value_size() as usize];
-        let refused = if is_per_cpu {
-            let cpus = libbpf_rs::num_possible_cpus().expect("readable");
-            map.update_percpu(&key, &vec![value; cpus], MapFlags::ANY).is_err()
-        } else {
-            map.update(&key, &value, MapFlags::ANY).is_err()
-        };
-        assert!(refused, "`{pin}` took a write from user space");
-    }
-}
-
-/// L10: a kernel that cannot freeze maps still gets a sensor, and the record says `plain`.
-#[tag(root)]
-#[test]
-fn a_kernel_that_cannot_freeze_is_recorded_as_plain() {
-    let world = World::new();
-    let freeze = freeze_calls(&world);
-    let inject = format!("inject=bpf:error=EINVAL:when={}..{}", freeze[0], freeze[2]);
-    let wrapper = ["strace", "-f", "-o", "/dev/null", "-e", "trace=bpf", "-e", &inject, "--"];
-    let attach = format!("attach xdp {HOST_IF}");
-    let _said = say(&mut world.command_under(&wrapper, &attach)).expect_code(0);
-    assert_eq!(world.meta().evidence, Evidence::Plain as u32);
-    let (code, scope) = world.status();
-    assert_eq!((code, &scope["evidence"]), (0, &"plain".into()));
-}
-
-/// Which bpf() calls of an attach freeze the three counting maps (.rodata comes before, and
-/// `meta` last).
-fn freeze_calls(world: &World) -> Vec<usize> {
-    let log = tempfile::NamedTempFile::new().expect("a temporary file");
-    let path = log.path().to_str().expect("plain");
-    let wrapper = ["strace", "-f", "-o", path, "-e", "trace=bpf", "--"];
-    let attach = format!("attach xdp {HOST_IF}");
-    let _said = say(&mut world.command_under(&wrapper, &attach)).expect_code(0);
-    world.assert_detaches();
-    let text = fs::read_to_string(log.path()).expect("strace wrote it");
-    let calls = text.lines().filter(|line| line.contains("bpf("));
-    let freezes: Vec<usize> = calls
-        .enumerate()
-        .filter(|(_, line)| line.contains("BPF_MAP_FREEZE"))
-        .map(|(at, _)| at + 1)
-        .collect();
-    assert_eq!(freezes.len(), 5, "rodata, src, totals, pending, meta");
-    assert_eq!(freezes[3] - freezes[1], 2, "the three follow each other");
-    freezes[1..4].to_vec()
 }
 
 #[tag(root)]

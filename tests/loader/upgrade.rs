@@ -8,6 +8,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
+use ibsr_proto::abi::Evidence;
 use ibsr_tests::netns::{HOST_V4, Pair, run};
 use test_tag::tag;
 
@@ -73,13 +74,13 @@ fn a_new_program_of_the_same_layout_continues_the_counters() {
     let world = World::new();
     let tmp = tempfile::tempdir().expect("a temporary directory");
     let other = loader_with_end(&world.loader, tmp.path(), equivalent_end());
-    let _said = world.attach("");
+    let _said = world.attach("--evidence frozen");
     let (link, before, own) = (world.link_id(), world.meta(), world.loader.clone());
     let stream = Stream::start(&world.pair);
     let mut world = World { loader: other.clone(), ..world };
     for round in 0..6 {
         world.loader = if round % 2 == 0 { other.clone() } else { own.clone() };
-        let _said = world.attach("").expect_stderr("counters continue");
+        let _said = world.attach("--evidence frozen").expect_stderr("counters continue");
         assert_eq!(world.link_id(), link);
         world.assert_healthy();
         let meta = world.meta();
@@ -88,6 +89,35 @@ fn a_new_program_of_the_same_layout_continues_the_counters() {
     }
     let sent = stream.finish();
     assert_eq!(world.totals().other_l4, sent, "every packet is counted, once");
+    world.assert_detaches();
+}
+
+/// L14: maps that are bound to the program before take no other one, so the same link gets
+/// new maps with it: no packet is lost, and both epochs together hold every one.
+#[tag(root)]
+#[test]
+fn a_new_program_of_exclusive_maps_begins_a_new_epoch_without_a_gap() {
+    let world = World::new();
+    let tmp = tempfile::tempdir().expect("a temporary directory");
+    let other = loader_with_end(&world.loader, tmp.path(), equivalent_end());
+    let _said = world.attach("");
+    if world.meta().evidence < Evidence::Exclusive as u32 {
+        eprintln!("skipped: this kernel has no exclusive maps");
+        return;
+    }
+    let (link, before, old) = (world.link_id(), world.meta(), world.totals_map());
+    let stream = Stream::start(&world.pair);
+    let world = World { loader: other, ..world };
+    let planned = world.attach("--dry-run");
+    assert!(planned.stdout.contains("bound to the program before"), "{}", planned.stdout);
+    let _said = world.attach("").expect_stderr("a new epoch begins");
+    let _said = world.attach("").expect_stderr("already attached, nothing to do");
+    assert_eq!(world.link_id(), link);
+    world.assert_healthy();
+    assert_ne!(world.meta().epoch, before.epoch);
+    let sent = stream.finish();
+    let new = world.totals_map();
+    assert_eq!(read_totals(&old).other_l4 + read_totals(&new).other_l4, sent);
     world.assert_detaches();
 }
 
@@ -101,7 +131,7 @@ fn other_settings_begin_a_new_epoch_without_a_gap() {
     let (link, mut epochs) = (world.link_id(), vec![world.meta().epoch]);
     let stream = Stream::start(&world.pair);
     let mut maps = vec![world.totals_map()];
-    for args in ["--dst-port 443", "--dst-port 80-90", "--max-sources 5000", ""] {
+    for args in ["--dst-port 443", "--proof handshake", "--max-sources 5000", "--admit-first", ""] {
         let _said = world.attach(args).expect_stderr("a new epoch begins");
         assert_eq!(world.link_id(), link);
         world.assert_healthy();
@@ -113,7 +143,7 @@ fn other_settings_begin_a_new_epoch_without_a_gap() {
     assert_eq!(counted.iter().sum::<u64>(), sent, "{counted:?}");
     epochs.sort_unstable();
     epochs.dedup();
-    assert_eq!(epochs.len(), 5, "each set of maps has an epoch of its own");
+    assert_eq!(epochs.len(), 6, "each set of maps has an epoch of its own");
     world.assert_detaches();
 }
 

@@ -188,5 +188,5 @@ fn dir_has_no_link_of_the_reader(made: &Made) -> bool {
     let names = std::fs::read_dir(&made.dir).expect("a directory").flatten();
     let mut names: Vec<_> = names.map(|entry| entry.file_name()).collect();
     names.sort();
-    names == [pins::LINK, pins::META, pins::SRC, pins::TOTALS]
+    names == [pins::LINK, pins::LOSSES, pins::META, pins::PROVEN, pins::TOTALS, pins::UNPROVEN]
 }

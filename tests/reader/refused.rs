@@ -24,9 +24,9 @@ const CASES: [Case; 15] = [
         says: &["meta` is missing", "hint: ibsr-loader attach xdp made0"],
     },
     Case {
-        what: "no src",
-        change: |design| design.without = Some(pins::SRC),
-        says: &["src` is missing", "hint: ibsr-loader attach xdp made0"],
+        what: "no table of proven sources",
+        change: |design| design.without = Some(pins::PROVEN),
+        says: &["proven` is missing", "hint: ibsr-loader attach xdp made0"],
     },
     Case {
         what: "no totals",
@@ -39,18 +39,18 @@ const CASES: [Case; 15] = [
         says: &["link` is missing", "nothing is attached"],
     },
     Case {
-        what: "src of another type",
-        change: |design| design.src.map_type = MapType::Hash,
-        says: &["src` is Hash with keys of 20", "reads LruHash with keys of 20 and values of 72"],
+        what: "sources of another type",
+        change: |design| design.proven.map_type = MapType::Hash,
+        says: &["proven` is Hash with keys of 20", "reads LruHash with keys of 20 and values of 72"],
     },
     Case {
-        what: "src with larger keys",
-        change: |design| design.src.key = 24,
-        says: &["src` is LruHash with keys of 24", "reads LruHash with keys of 20"],
+        what: "sources with larger keys",
+        change: |design| design.proven.key = 24,
+        says: &["proven` is LruHash with keys of 24", "reads LruHash with keys of 20"],
     },
     Case {
-        what: "src with smaller values",
-        change: |design| design.src.value = 64,
+        what: "sources with smaller values",
+        change: |design| design.proven.value = 64,
         says: &["and values of 64 bytes", "and values of 72 bytes"],
     },
     Case {
@@ -61,7 +61,7 @@ const CASES: [Case; 15] = [
     Case {
         what: "totals with larger values",
         change: |design| design.totals.value = 128,
-        says: &["values of 128 bytes", "values of 120 bytes"],
+        says: &["values of 128 bytes", "values of 152 bytes"],
     },
     Case {
         what: "meta of another type",
@@ -80,8 +80,8 @@ const CASES: [Case; 15] = [
     },
     Case {
         what: "another ABI version",
-        change: |design| design.meta = Meta { abi_version: 2, ..meta() },
-        says: &["ABI version 2", "this program reads version 1"],
+        change: |design| design.meta = Meta { abi_version: 1, ..meta() },
+        says: &["ABI version 1", "this program reads version 2"],
     },
     Case {
         what: "another layout of the same version",

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use ibsr_proto::abi::{
-    ABI_HASH, ABI_VERSION, CpuTotals, META_MAGIC, Meta, PORT_BYTES, Sensor, SourceCounts,
+    ABI_HASH, ABI_VERSION, CpuTotals, Losses, META_MAGIC, Meta, PORT_BYTES, Sensor, SourceCounts,
     SourceKey, XdpMode,
 };
 use ibsr_proto::pins;
@@ -41,23 +41,27 @@ impl Shape {
     }
 }
 
+/// An array of one entry.
+const fn array(map_type: MapType, value: usize) -> Shape {
+    Shape { map_type, key: 4, value, entries: 1 }
+}
+
 /// What a scope is made of. The default is what the loader makes.
 #[derive(Debug, Clone)]
 pub struct Design {
     pub meta: Meta,
     pub meta_shape: Shape,
-    pub src: Shape,
+    pub proven: Shape,
     pub totals: Shape,
     pub without: Option<&'static str>,
 }
 
 impl Default for Design {
     fn default() -> Self {
-        let array = |map_type, value| Shape { map_type, key: 4, value, entries: 1 };
         Self {
             meta: meta(),
             meta_shape: array(MapType::Array, size_of::<Meta>()),
-            src: Shape {
+            proven: Shape {
                 map_type: MapType::LruHash,
                 key: size_of::<SourceKey>(),
                 value: size_of::<SourceCounts>(),
@@ -105,8 +109,10 @@ fn make_meta(shape: Shape, meta: &Meta) -> MapHandle {
 pub struct Made {
     pub root: PinRoot,
     pub dir: PathBuf,
-    pub src: MapHandle,
+    pub proven: MapHandle,
+    pub unproven: MapHandle,
     pub totals: MapHandle,
+    losses: MapHandle,
     meta_shape: Shape,
 }
 
@@ -117,15 +123,27 @@ impl Made {
         let dir = root.path().join(SCOPE);
         fs::create_dir_all(&dir).expect("bpffs is writable");
         let meta = make_meta(design.meta_shape, &design.meta);
-        let (src, totals) = (design.src.make(), design.totals.make());
-        let mut made = Self { root, dir, src, totals, meta_shape: design.meta_shape };
+        let mut made = Self {
+            root,
+            dir,
+            proven: design.proven.make(),
+            unproven: Shape { entries: 4096, ..design.proven }.make(),
+            totals: design.totals.make(),
+            losses: array(MapType::PercpuArray, size_of::<Losses>()).make(),
+            meta_shape: design.meta_shape,
+        };
         made.pin(&made.dir.clone(), meta, design.without);
         made
     }
 
     fn pin(&mut self, dir: &Path, mut meta: MapHandle, without: Option<&str>) {
-        let maps =
-            [(pins::META, &mut meta), (pins::SRC, &mut self.src), (pins::TOTALS, &mut self.totals)];
+        let maps = [
+            (pins::META, &mut meta),
+            (pins::PROVEN, &mut self.proven),
+            (pins::UNPROVEN, &mut self.unproven),
+            (pins::TOTALS, &mut self.totals),
+            (pins::LOSSES, &mut self.losses),
+        ];
         for (name, map) in maps {
             if without != Some(name) {
                 map.pin(dir.join(name)).expect("bpffs is writable");
@@ -169,7 +187,7 @@ impl Made {
             let values: Vec<u8> =
                 entries.iter().flat_map(|(_, counts)| counts.as_bytes().to_vec()).collect();
             let count = entries.len() as u32;
-            self.src
+            self.proven
                 .update_batch(&keys, &values, count, MapFlags::ANY, MapFlags::ANY)
                 .expect("room for every entry");
         }

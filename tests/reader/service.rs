@@ -125,7 +125,7 @@ fn without_pins_the_service_is_ready_waits_and_lives() {
 fn sigterm_in_the_middle_of_a_sweep_seals_whole_sweeps() {
     const ENTRIES: u32 = 200_000;
     let mut design = Design::default();
-    design.src.entries = ENTRIES + ENTRIES / 10 + 4096;
+    design.proven.entries = ENTRIES + ENTRIES / 10 + 4096;
     let (made, spool) = (Made::new(&design), spool());
     made.fill(ENTRIES);
     let mut command = reader("run", SCOPE, made.root.path(), spool.path());

@@ -19,7 +19,7 @@ use crate::sealed::{Sealed, sealed};
 fn with_room_for(entries: u32) -> Made {
     let mut design = Design::default();
     // An LRU map evicts before it is full: each CPU keeps free entries for itself.
-    design.src.entries = entries + entries / 10 + 4096;
+    design.proven.entries = entries + entries / 10 + 4096;
     Made::new(&design)
 }
 
@@ -32,7 +32,7 @@ fn two_hundred_thousand_entries_are_all_there_though_libbpf_rs_loses_most() {
     let made = with_room_for(ENTRIES);
     made.fill(ENTRIES);
     let lost_by_the_library = made
-        .src
+        .proven
         .lookup_batch(4096, MapFlags::ANY, MapFlags::ANY)
         .expect("batches are supported")
         .count();

@@ -50,7 +50,8 @@ impl Wire {
     /// Attaches the sensor. The machine may have a group `ibsr` or not.
     #[track_caller]
     pub fn attach(&self, args: &str) {
-        self.load(&format!("attach xdp {HOST_IF} --group 0 {args}"));
+        // Tests here send single packets and count each.
+        self.load(&format!("attach xdp {HOST_IF} --group 0 --admit-first {args}"));
     }
 
     /// `ibsr-reader SUBCOMMAND` in the host's namespace.

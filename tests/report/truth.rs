@@ -129,6 +129,7 @@ impl Host {
             attributed,
             evicted: self.totals.tracked - attributed,
             totals: self.totals,
+            losses: Vec::new(),
             rx_packets: Some(self.totals.received),
             ..Traffic::new(1, 1).sweep().close
         };

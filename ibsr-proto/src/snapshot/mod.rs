@@ -11,4 +11,6 @@ mod source_text;
 pub mod v1;
 
 pub use name::SegmentName;
-pub use v1::{Footer, Gap, GapReason, Header, Row, RowError, RowRef, SCHEMA, Source, Sweep};
+pub use v1::{
+    Footer, Gap, GapReason, Header, LossOfPort, Row, RowError, RowRef, SCHEMA, Source, Sweep,
+};

@@ -46,8 +46,14 @@ pub struct Header {
     pub xdp_mode: String,
     /// Configured time between sweeps; the real one is in each sweep. 0 for a single sweep.
     pub period_ms: u64,
-    /// Capacity of the source table.
+    /// Capacity of each source table.
     pub max_sources: u32,
+    /// What makes a source proven: `socket` or `handshake`; empty where nothing does.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub proof: String,
+    /// Whether every source got an entry with its first packet.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub admits_first: bool,
     /// Single selected ports. Both lists empty: all ports.
     pub dst_ports: Vec<u16>,
     /// Selected ranges of two ports or more, both ends included.
@@ -77,7 +83,7 @@ pub struct Sweep {
     /// Sum of `packets` over all entries, listed or not.
     pub attributed: u64,
     /// Packets of entries that are no longer in the table: `tracked - attributed -
-    /// unattributed - insert_failed`, so it holds `during_read` too on a live interface.
+    /// (unattributed - resumed) - insert_failed`, so it holds `during_read` too on a live interface.
     pub evicted: u64,
     /// Packets tracked between the first and the last read of this sweep.
     pub during_read: u64,
@@ -85,12 +91,32 @@ pub struct Sweep {
     pub conserved: bool,
     /// Totals, read after the sources.
     pub totals: Totals,
+    /// Of `totals.unattributed`, what was lost for good, by port. The rest was resumed or
+    /// waits.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub losses: Vec<LossOfPort>,
     /// The interface's own receive counter, where it can be read.
     pub rx_packets: Option<u64>,
     /// Whether the program was attached to the interface.
     pub attached: bool,
     /// Time spent reading the maps.
     pub read_us: u64,
+}
+
+/// Packets of one port that no source is charged with, since the epoch began.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LossOfPort {
+    /// Local port; absent for the ports that are not told apart.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub dst_port: Option<u16>,
+    /// Packets with SYN and without ACK.
+    pub syn: u64,
+    /// Packets with ACK.
+    pub ack: u64,
+    /// Packets with neither.
+    pub other: u64,
+    /// Their frame bytes without FCS.
+    pub bytes: u64,
 }
 
 /// Cumulative counters of one source towards one port.
@@ -116,7 +142,9 @@ pub struct Source {
     pub packets: u64,
     /// Frame bytes without FCS.
     pub bytes: u64,
-    /// Whether an established socket was seen; absent where it cannot be known.
+    /// Whether the address was proven real when this life began; absent where it cannot be
+    /// known. A source has one life of each kind at most at a time, and counts in the proven
+    /// one from the packet on that proves it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub proven: Option<bool>,
     /// Boot clock at the first packet of this life of the entry; identifies the life.

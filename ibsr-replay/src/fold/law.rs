@@ -134,7 +134,7 @@ impl Law {
         let Some(last) = self.last else { return Settled::default() };
         let Base { totals: base, evicted, during_read } = self.base;
         let totals = last.totals.zip(base, u64::saturating_sub);
-        let held = totals.tracked.saturating_sub(totals.unattributed);
+        let held = totals.tracked.saturating_sub(totals.missed());
         let held = held.saturating_sub(totals.insert_failed);
         Settled {
             totals,
@@ -189,6 +189,7 @@ mod tests {
             during_read: 0,
             conserved: true,
             totals,
+            losses: Vec::new(),
             rx_packets: Some(tracked),
             attached: true,
             read_us: 0,

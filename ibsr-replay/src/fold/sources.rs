@@ -16,18 +16,38 @@ use super::counts::Counts;
 use super::source_facts::SourceFacts;
 use super::state::RuleState;
 
-/// The last row of a source towards a port.
+/// The last row of one life of an entry.
 #[derive(Debug, Clone, Copy)]
-struct Entry {
+struct Life {
     counts: Counts,
     born_boot_ns: u64,
-    /// Window in which it last sent something.
-    window: u64,
     /// Sweep of that row; 0 when a row behind it was refused.
     ordinal: u32,
+}
+
+/// A source towards a port.
+#[derive(Debug, Clone)]
+struct Entry {
+    /// In the table that rows of it were found in first.
+    life: Life,
+    /// In the other one: the sensor has a table for proven sources and one for the rest, and
+    /// a source that becomes proven goes on in the first while its old life ages out of the
+    /// second. Boxed: most have one.
+    other: Option<Box<Life>>,
+    /// The table of `life`.
+    is_proven: bool,
+    /// Window in which it last sent something.
+    window: u64,
     index: u32,
     /// Whether a row of the day itself was counted.
     is_counted: bool,
+}
+
+impl Entry {
+    /// The life that `row` continues, or `None` for the first row of a table.
+    fn life_of(&mut self, is_proven: bool) -> Option<&mut Life> {
+        if is_proven == self.is_proven { Some(&mut self.life) } else { self.other.as_deref_mut() }
+    }
 }
 
 /// The sweep that a row stands in.
@@ -111,6 +131,16 @@ pub struct Added {
     pub before: u64,
 }
 
+impl Added {
+    fn now(increment: &Counts, now: &Now) -> Self {
+        Self { packets: if now.is_counted { increment.packets } else { 0 }, before: 0 }
+    }
+
+    fn before(counts: &Counts, now: &Now) -> Self {
+        Self { packets: 0, before: if now.is_counted { counts.packets } else { 0 } }
+    }
+}
+
 impl Sources {
     /// Adds a row.
     ///
@@ -118,14 +148,28 @@ impl Sources {
     /// [`RowFault`]: the row was not used, and what the source's next row adds has no rate.
     pub fn add(&mut self, row: &Source, now: &Now) -> Result<Added, RowFault> {
         let key = (row.src, row.dst_port);
-        let counts = Counts::from(row);
-        let (born_boot_ns, ordinal) = (row.born_boot_ns, now.ordinal);
-        let Some(entry) = self.entries.get_mut(&key) else {
-            return Ok(self.begin(row, counts, now));
+        let next = Life {
+            counts: Counts::from(row),
+            born_boot_ns: row.born_boot_ns,
+            ordinal: now.ordinal,
         };
-        let (increment, is_timed) =
-            increment(entry, &counts, born_boot_ns, now).inspect_err(|_| entry.ordinal = 0)?;
-        (entry.counts, entry.born_boot_ns, entry.ordinal) = (counts, born_boot_ns, ordinal);
+        let Some(entry) = self.entries.get_mut(&key) else {
+            return Ok(self.begin(row, next, now));
+        };
+        let (increment, is_timed) = match entry.life_of(is_proven(row)) {
+            Some(life) => {
+                let found = increment(life, &next, now).inspect_err(|_| life.ordinal = 0)?;
+                *life = next;
+                found
+            }
+            None => {
+                entry.other = Some(Box::new(next));
+                if !is_born_within(next.born_boot_ns, now.known_since_ns) {
+                    return Ok(Added::before(&next.counts, now));
+                }
+                (next.counts, now.is_timed && is_born_within(next.born_boot_ns, now.from_ns))
+            }
+        };
         let is_new_port = is_timed && !increment.is_zero() && entry.window != now.window;
         if is_new_port {
             entry.window = now.window;
@@ -140,25 +184,26 @@ impl Sources {
             Kind { is_timed, is_new_port, is_new_to_day },
             now,
         );
-        Ok(Added { packets: if now.is_counted { increment.packets } else { 0 }, before: 0 })
+        Ok(Added::now(&increment, now))
     }
 
     /// The first row of an entry.
-    fn begin(&mut self, row: &Source, counts: Counts, now: &Now) -> Added {
+    fn begin(&mut self, row: &Source, life: Life, now: &Now) -> Added {
+        let counts = life.counts;
         let index = self.index_of(row.src);
         let is_known = is_born_within(row.born_boot_ns, now.known_since_ns);
         let is_timed = is_known && now.is_timed && is_born_within(row.born_boot_ns, now.from_ns);
         let entry = Entry {
-            counts,
-            born_boot_ns: row.born_boot_ns,
+            life,
+            other: None,
+            is_proven: is_proven(row),
             window: if is_timed { now.window } else { u64::MAX },
-            ordinal: now.ordinal,
             index,
             is_counted: is_known && now.is_counted && !counts.is_zero(),
         };
         self.entries.insert((row.src, row.dst_port), entry);
         if !is_known {
-            return Added { packets: 0, before: if now.is_counted { counts.packets } else { 0 } };
+            return Added::before(&counts, now);
         }
         let kind = Kind {
             is_timed,
@@ -166,7 +211,7 @@ impl Sources {
             is_new_to_day: now.is_counted && !counts.is_zero(),
         };
         self.count(index, row.dst_port, counts, kind, now);
-        Added { packets: if now.is_counted { counts.packets } else { 0 }, before: 0 }
+        Added::now(&counts, now)
     }
 
     fn index_of(&mut self, addr: SourceAddr) -> u32 {
@@ -278,21 +323,21 @@ impl Recent {
     }
 }
 
-fn increment(
-    entry: &Entry,
-    counts: &Counts,
-    born_boot_ns: u64,
-    now: &Now,
-) -> Result<(Counts, bool), RowFault> {
-    if born_boot_ns == entry.born_boot_ns {
-        let increment = counts.since(entry.counts).ok_or(RowFault::Backwards)?;
-        return Ok((increment, now.is_timed && entry.ordinal >= now.baseline));
+/// Files without the field are of one table.
+fn is_proven(row: &Source) -> bool {
+    row.proven.unwrap_or(true)
+}
+
+fn increment(life: &Life, next: &Life, now: &Now) -> Result<(Counts, bool), RowFault> {
+    if next.born_boot_ns == life.born_boot_ns {
+        let increment = next.counts.since(life.counts).ok_or(RowFault::Backwards)?;
+        return Ok((increment, now.is_timed && life.ordinal >= now.baseline));
     }
-    if born_boot_ns < entry.born_boot_ns {
+    if next.born_boot_ns < life.born_boot_ns {
         return Err(RowFault::OlderLife);
     }
     // Evicted and made anew: what it counted in between and lost is in no row.
-    Ok((*counts, now.is_timed && is_born_within(born_boot_ns, now.from_ns)))
+    Ok((next.counts, now.is_timed && is_born_within(next.born_boot_ns, now.from_ns)))
 }
 
 /// An entry that was being made while the sweep before began may be in neither.

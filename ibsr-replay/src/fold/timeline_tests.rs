@@ -23,6 +23,7 @@ fn sweep(seq: u64, since_s: u64, at_s: u64) -> Sweep {
         during_read: 0,
         conserved: true,
         totals: Totals::default(),
+        losses: Vec::new(),
         rx_packets: None,
         attached: true,
         read_us: 0,

@@ -36,6 +36,8 @@ fn header() -> Header {
         xdp_mode: "native".into(),
         period_ms: 10_000,
         max_sources: 10,
+        proof: String::new(),
+        admits_first: false,
         dst_ports: Vec::new(),
         dst_port_ranges: Vec::new(),
     }
@@ -101,6 +103,7 @@ impl<'a> Maker<'a> {
             during_read: 0,
             conserved: true,
             totals: Totals { received, passed, tracked, ..Totals::default() },
+            losses: Vec::new(),
             rx_packets: None,
             attached: true,
             read_us: 0,

@@ -203,6 +203,7 @@ impl Table {
             during_read: 0,
             conserved: true,
             totals: *totals,
+            losses: Vec::new(),
             rx_packets: Some(totals.received),
             attached: true,
             read_us: 500,
@@ -254,6 +255,8 @@ fn header(spec: &SiteSpec, epoch: u64, attached_boot_ns: u64) -> Header {
         xdp_mode: "native".to_owned(),
         period_ms: spec.period_ms,
         max_sources: MAX_SOURCES,
+        proof: String::new(),
+        admits_first: false,
         dst_ports: Vec::new(),
         dst_port_ranges: Vec::new(),
     }

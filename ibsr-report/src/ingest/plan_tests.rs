@@ -24,6 +24,8 @@ fn header(boot: &str, epoch: &str) -> Header {
         xdp_mode: "native".into(),
         period_ms: 10_000,
         max_sources: 10,
+        proof: String::new(),
+        admits_first: false,
         dst_ports: Vec::new(),
         dst_port_ranges: Vec::new(),
     }

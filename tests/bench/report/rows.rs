@@ -162,6 +162,7 @@ impl Scope {
             entries: self.known,
             attributed: self.totals.tracked,
             totals: self.totals,
+            losses: Vec::new(),
             rx_packets: Some(self.totals.received),
             ..template_close()
         };

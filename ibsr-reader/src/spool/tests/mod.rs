@@ -53,6 +53,8 @@ pub(super) fn header(epoch: &str) -> Header {
         xdp_mode: "native".into(),
         period_ms: 1_000,
         max_sources: 16,
+        proof: String::new(),
+        admits_first: false,
         dst_ports: vec![],
         dst_port_ranges: vec![],
     }
@@ -96,6 +98,7 @@ pub(super) fn sweep(seq: u64, since_boot_ns: u64, rows: u64) -> Sweep {
         during_read: 0,
         conserved: true,
         totals: Totals::default(),
+        losses: Vec::new(),
         rx_packets: None,
         attached: true,
         read_us: 1,

@@ -158,6 +158,7 @@ impl Host<'_> {
             during_read: 0,
             conserved: true,
             totals: Totals::default(),
+            losses: Vec::new(),
             rx_packets: None,
             attached: true,
             read_us: 1,
@@ -225,6 +226,8 @@ fn header(number: u64, period_ms: u64, attached_boot_ns: u64) -> Header {
         xdp_mode: "native".to_owned(),
         period_ms,
         max_sources: 1000,
+        proof: String::new(),
+        admits_first: false,
         dst_ports: Vec::new(),
         dst_port_ranges: Vec::new(),
     }

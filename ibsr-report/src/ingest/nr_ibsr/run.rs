@@ -137,6 +137,8 @@ impl Epoch {
             xdp_mode: String::new(),
             period_ms: period_sec * 1000,
             max_sources: 0,
+            proof: String::new(),
+            admits_first: false,
             dst_ports: first.dst_ports.clone(),
             dst_port_ranges: Vec::new(),
         };
@@ -237,6 +239,7 @@ impl Epoch {
             during_read: 0,
             conserved: true,
             totals: self.totals,
+            losses: Vec::new(),
             rx_packets: None,
             attached: true,
             read_us: 0,

@@ -1,0 +1,153 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/*
+ * The doorkeeper: the first packet of an address waits here, and the second admits the
+ * address. A spoofed flood is made of first packets, so it never reaches a source table,
+ * where an insert costs several times what a packet may.
+ *
+ * What waits is kept whole in 8 bytes, so that it can be charged to its source later. It
+ * promises that a packet that waits is given back once or counted as lost once, whatever
+ * other CPUs do, and constant cost: one cache line.
+ *
+ * Two slots for each address, for two steady sources that share one would keep each other
+ * out for ever. The hash is seeded: 19 bits pick the slots and 26 more tell addresses apart,
+ * so one pair of 2^45 is taken for one another, and then costs one misplaced packet.
+ */
+#ifndef IBSR_DOOR_BPF_H
+#define IBSR_DOOR_BPF_H
+
+#include <linux/bpf.h>
+#include <bpf/bpf_helpers.h>
+#include "ibsr_abi.h"
+#include "parse.bpf.h"
+
+/* A mark: 26 bits of tag, port, frame length, flags, then: */
+#define MARK_ADMITTED	 (1ULL << 62) /* the address is known, nothing waits */
+#define MARK_TAKEN	 (1ULL << 63) /* never 0, which is an empty slot */
+#define MARK_TAG	 ((1ULL << 26) - 1)
+#define MARK_PORT_SHIFT	 26
+#define MARK_LEN_SHIFT	 42
+#define MARK_SYN	 (1ULL << 58)
+#define MARK_ACK	 (1ULL << 59)
+#define MARK_FIN	 (1ULL << 60)
+#define MARK_RST	 (1ULL << 61)
+#define MARK_MAX_FRAME	 0xffff /* a longer frame cannot wait: it is admitted at once */
+#define DOOR_BUCKETS	 (IBSR_DOOR_SLOTS / IBSR_DOOR_WAYS)
+#define DOOR_TAG_SHIFT	 32 /* into the hash; its lower bits pick the bucket */
+#define DOOR_VICTIM_BIT	 63
+#define DOOR_MAX_RETRIES 3
+
+struct door_bucket {
+	__u64 mark[IBSR_DOOR_WAYS];
+};
+
+static __always_inline __u64 mark_of(const struct segment *s, __u32 frame_len, __u64 hash)
+{
+	__u64 mark = MARK_TAKEN | ((hash >> DOOR_TAG_SHIFT) & MARK_TAG);
+
+	mark |= (__u64)s->dst_port << MARK_PORT_SHIFT;
+	mark |= (__u64)frame_len << MARK_LEN_SHIFT;
+	mark |= s->syn ? MARK_SYN : 0;
+	mark |= s->ack ? MARK_ACK : 0;
+	mark |= s->fin ? MARK_FIN : 0;
+	mark |= s->rst ? MARK_RST : 0;
+	return mark;
+}
+
+static __always_inline int same_address(__u64 a, __u64 b)
+{
+	return !((a ^ b) & MARK_TAG);
+}
+
+static __always_inline __u16 mark_port(__u64 mark)
+{
+	return mark >> MARK_PORT_SHIFT;
+}
+
+/* Adds the packet of a mark to `to`. */
+static __always_inline void add_mark(struct ibsr_source *to, __u64 mark)
+{
+	to->packets += 1;
+	to->bytes += (mark >> MARK_LEN_SHIFT) & MARK_MAX_FRAME;
+	to->syn += (mark & MARK_SYN) && !(mark & MARK_ACK);
+	to->ack += !!(mark & MARK_ACK);
+	to->fin += !!(mark & MARK_FIN);
+	to->rst += !!(mark & MARK_RST);
+}
+
+/*
+ * Takes the packet of the address that waits, if one does, for a source that needs no
+ * admission. Returns its mark or 0. Gives up when another CPU changes the slot: that one
+ * takes it, or loses it and counts that.
+ */
+static __always_inline __u64 claim(void *door, __u64 hash)
+{
+	__u64 mine = (hash >> DOOR_TAG_SHIFT) & MARK_TAG;
+	__u32 index = hash & (DOOR_BUCKETS - 1);
+	struct door_bucket *bucket = bpf_map_lookup_elem(door, &index);
+
+	if (!bucket)
+		return 0;
+	for (int i = 0; i < IBSR_DOOR_WAYS; i++) {
+		__u64 seen = *(volatile __u64 *)&bucket->mark[i];
+		__u64 put = mine | MARK_TAKEN | MARK_ADMITTED;
+
+		if (!seen || (seen & MARK_ADMITTED) || !same_address(seen, mine))
+			continue;
+		if (__sync_val_compare_and_swap(&bucket->mark[i], seen, put) == seen)
+			return seen;
+	}
+	return 0;
+}
+
+/* What became of a knock. */
+enum knock {
+	KNOCK_WAITS,	/* the packet waits */
+	KNOCK_ADMITTED, /* the address is known: count the packet */
+	KNOCK_CROWDED,	/* other CPUs were faster each time: the packet is lost */
+};
+
+/*
+ * One packet of the address whose mark is `mine`. `*out` is a mark that left the door: with
+ * KNOCK_ADMITTED one of this address, to be charged to it, with KNOCK_WAITS one of another,
+ * which is lost; 0 for none.
+ *
+ * Each change is one compare-and-exchange: of two CPUs that want the same mark one gets it,
+ * and the other looks again.
+ */
+static __always_inline enum knock knock(void *door, __u64 hash, __u64 mine, __u64 *out)
+{
+	__u32 index = hash & (DOOR_BUCKETS - 1);
+	struct door_bucket *bucket = bpf_map_lookup_elem(door, &index);
+
+	*out = 0;
+	if (!bucket)
+		return KNOCK_CROWDED;
+	for (int i = 0; i < DOOR_MAX_RETRIES; i++) {
+		__u64 first = *(volatile __u64 *)&bucket->mark[0];
+		__u64 second = *(volatile __u64 *)&bucket->mark[1];
+		__u64 *slot = &bucket->mark[0];
+		__u64 seen = first, put = mine;
+		int is_known = first && same_address(first, mine);
+
+		if (!is_known && second && same_address(second, mine))
+			is_known = 2;
+		if (is_known == 2 ||
+		    (!is_known && first && (!second || (hash >> DOOR_VICTIM_BIT)))) {
+			slot = &bucket->mark[1];
+			seen = second;
+		}
+		if (is_known) {
+			if (seen & MARK_ADMITTED)
+				return KNOCK_ADMITTED;
+			put = (mine & MARK_TAG) | MARK_TAKEN | MARK_ADMITTED;
+		}
+		if (__sync_val_compare_and_swap(slot, seen, put) != seen)
+			continue;
+		if (seen && !(seen & MARK_ADMITTED))
+			*out = seen;
+		return is_known ? KNOCK_ADMITTED : KNOCK_WAITS;
+	}
+	return KNOCK_CROWDED;
+}
+
+#endif /* IBSR_DOOR_BPF_H */

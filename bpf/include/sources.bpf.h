@@ -1,0 +1,192 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/*
+ * The source tables: `proven` for addresses that have shown to be real, `unproven`, behind
+ * the doorkeeper, for the rest. Whatever a flood does to `unproven`, it cannot evict from
+ * `proven`.
+ *
+ * A source that becomes proven begins a second life there. Nothing is moved and nothing is
+ * deleted: a move would race with other CPUs that count, and a deleted element is used again
+ * at once. Its first life stays, is never counted in again, and ages out of `unproven`.
+ *
+ * It promises that each tracked packet is counted in one entry, or as unattributed, or as a
+ * failed insert.
+ */
+#ifndef IBSR_SOURCES_BPF_H
+#define IBSR_SOURCES_BPF_H
+
+#include "door.bpf.h"
+#include "handshake.bpf.h"
+#include "hash.bpf.h"
+#include "map.bpf.h"
+#include "proof.bpf.h"
+#include "unattributed.bpf.h"
+
+#define NS_PER_SECOND_LOG2 30 /* 1.07 s: a shift instead of a division */
+
+/* The maps and knobs of one sensor. */
+struct tables {
+	void *proven, *unproven, *door, *losses, *pending;
+	__u64 seed;
+	__u32 proof;
+	__u32 insert_cap;
+	__u8 admits_first;
+};
+
+static __always_inline void add_to_source(struct ibsr_source *to, const struct ibsr_source *add)
+{
+	shared_add(&to->packets, add->packets);
+	shared_add(&to->bytes, add->bytes);
+	shared_add(&to->ack, add->ack);
+	shared_add(&to->syn, add->syn);
+	shared_add(&to->handshakes, add->handshakes);
+	shared_add(&to->fin, add->fin);
+	shared_add(&to->rst, add->rst);
+	/* Two CPUs may store out of order: the difference is below one tick, and readers
+	 * list a source again when it was used within a tick of the last sweep. */
+	if (to->last_boot_ns != add->last_boot_ns)
+		to->last_boot_ns = add->last_boot_ns;
+}
+
+/* A new entry. BPF_NOEXIST: with BPF_ANY a CPU that lost the race would wipe what the winner
+ * counted. Returns 1 when there was none before. */
+static __always_inline int insert_source(void *table, struct ibsr_totals *totals,
+					 struct ibsr_source_key *key, struct ibsr_source *first)
+{
+	struct ibsr_source *raced;
+
+	first->born_boot_ns = bpf_ktime_get_boot_ns();
+	if (!bpf_map_update_elem(table, key, first, BPF_NOEXIST)) {
+		totals->inserted++;
+		return 1;
+	}
+	raced = bpf_map_lookup_elem(table, key);
+	if (raced)
+		add_to_source(raced, first);
+	else
+		totals->insert_failed += first->packets;
+	return 0;
+}
+
+/* An insert makes the kernel's LRU take a lock that all CPUs share. So a flood that knocks
+ * twice with each address gets no more than `cap` of them a second and CPU. */
+static __always_inline int is_below_cap(struct ibsr_totals *totals, __u32 cap)
+{
+	__u64 second = totals->clock_boot_ns >> NS_PER_SECOND_LOG2;
+
+	if (totals->cap_second != second) {
+		totals->cap_second = second;
+		totals->cap_used = 0;
+	}
+	return totals->cap_used++ < cap;
+}
+
+static __always_inline void lose_mark(const struct tables *t, __u64 mark)
+{
+	struct ibsr_source lost = {};
+
+	add_mark(&lost, mark);
+	count_lost(t->losses, mark_port(mark), &lost);
+}
+
+static __always_inline void lose(const struct tables *t, struct ibsr_totals *totals, __u16 port,
+				 const struct ibsr_source *lost)
+{
+	totals->unattributed += lost->packets;
+	count_lost(t->losses, port, lost);
+}
+
+/* Charges a packet that waited to its source: to `add` when it went to the same port. It is
+ * resumed before it is attributed, so that no reader sees it in both. */
+static __always_inline void resume(const struct tables *t, struct ibsr_totals *totals,
+				   const struct ibsr_source_key *key, struct ibsr_source *add,
+				   __u64 mark)
+{
+	struct ibsr_source_key other = *key;
+	struct ibsr_source waited = { .last_boot_ns = add->last_boot_ns };
+
+	totals->resumed++;
+	if (mark_port(mark) == key->dst_port) {
+		add_mark(add, mark);
+		return;
+	}
+	other.dst_port = mark_port(mark);
+	add_mark(&waited, mark);
+	insert_source(t->unproven, totals, &other, &waited);
+}
+
+/* A packet of a source that is in neither table. */
+static __always_inline void admit(const struct tables *t, struct ibsr_totals *totals,
+				  struct ibsr_source_key *key, struct ibsr_source *add,
+				  const struct segment *s, __u32 frame_len)
+{
+	__u64 hash, left = 0;
+
+	if (!t->admits_first && frame_len <= MARK_MAX_FRAME) {
+		hash = address_hash(s->src, t->seed);
+		switch (knock(t->door, hash, mark_of(s, frame_len, hash), &left)) {
+		case KNOCK_WAITS:
+			totals->unattributed++;
+			if (left)
+				lose_mark(t, left);
+			return;
+		case KNOCK_CROWDED:
+			lose(t, totals, key->dst_port, add);
+			return;
+		case KNOCK_ADMITTED:
+			break;
+		}
+	}
+	if (!is_below_cap(totals, t->insert_cap)) {
+		if (left)
+			lose_mark(t, left);
+		lose(t, totals, key->dst_port, add);
+		return;
+	}
+	if (left)
+		resume(t, totals, key, add, left);
+	insert_source(t->unproven, totals, key, add);
+}
+
+static __always_inline int is_proven(const struct tables *t, struct xdp_md *ctx,
+				     const struct segment *s, __u64 packets, __u64 handshakes)
+{
+	if (t->proof == IBSR_PROOF_HANDSHAKE)
+		return handshakes;
+	return is_worth_asking(s, packets) && has_connection(ctx, s);
+}
+
+/* A packet that proves its source. What waits of a source without an entry comes along. */
+static __always_inline void promote(const struct tables *t, struct ibsr_totals *totals,
+				    struct ibsr_source_key *key, struct ibsr_source *add,
+				    const struct segment *s, int has_entry)
+{
+	__u64 waited = has_entry ? 0 : claim(t->door, address_hash(s->src, t->seed));
+
+	if (waited)
+		resume(t, totals, key, add, waited);
+	totals->promoted += insert_source(t->proven, totals, key, add);
+}
+
+/* Counts one segment for its source. `add` holds everything but the handshake. */
+static __always_inline void count_source(const struct tables *t, struct xdp_md *ctx,
+					 struct ibsr_totals *totals, struct ibsr_source_key *key,
+					 struct ibsr_source *add, const struct segment *s,
+					 __u32 frame_len)
+{
+	struct ibsr_source *known = bpf_map_lookup_elem(t->proven, key);
+
+	add->handshakes = handshake_step(t->pending, totals, s, t->seed);
+	if (known) {
+		add_to_source(known, add);
+		return;
+	}
+	known = bpf_map_lookup_elem(t->unproven, key);
+	if (is_proven(t, ctx, s, known ? known->packets : 0, add->handshakes))
+		promote(t, totals, key, add, s, known != NULL);
+	else if (known)
+		add_to_source(known, add);
+	else
+		admit(t, totals, key, add, s, frame_len);
+}
+
+#endif /* IBSR_SOURCES_BPF_H */
