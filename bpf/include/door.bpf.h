@@ -68,7 +68,10 @@ static __always_inline void add_mark(struct ibsr_source *to, __u64 mark)
 {
 	to->packets += 1;
 	to->bytes += (mark >> MARK_LEN_SHIFT) & MARK_MAX_FRAME;
-	to->syn += (mark & MARK_SYN) && !(mark & MARK_ACK);
+	if ((mark & MARK_SYN) && !(mark & MARK_ACK)) {
+		to->syn++;
+		to->awaited++;
+	}
 	to->ack += !!(mark & MARK_ACK);
 	to->fin += !!(mark & MARK_FIN);
 	to->rst += !!(mark & MARK_RST);

@@ -29,7 +29,7 @@
 #define IBSR_MAX_IPV6_EXT 8 /* RFC 8200 names 6 kinds; none may repeat but one */
 
 /* Default size of each of the two source tables; the loader sets the real one. 100,000
- * entries are about 14 MiB. */
+ * entries are about 15 MiB. */
 #define IBSR_DEFAULT_MAX_SOURCES 100000
 
 /* First packets that wait for the second of their source: 8 bytes each, 8 MiB. A slot lives
@@ -62,6 +62,7 @@ struct ibsr_source {
 	__u64 bytes;	    /* frame bytes without FCS */
 	__u64 born_boot_ns; /* exact time of the insert; identifies this life of the entry */
 	__u64 last_boot_ns; /* time of the last packet, at most one kernel tick old */
+	__u64 awaited;	    /* private to the program: SYNs whose ACK may still come */
 };
 
 /*
@@ -165,7 +166,7 @@ struct ibsr_meta {
 #endif
 
 IBSR_ASSERT(sizeof(struct ibsr_source_key) == 20);
-IBSR_ASSERT(sizeof(struct ibsr_source) == 72);
+IBSR_ASSERT(sizeof(struct ibsr_source) == 80);
 IBSR_ASSERT(sizeof(struct ibsr_totals) == 152);
 IBSR_ASSERT(sizeof(struct ibsr_port_loss) == 40);
 IBSR_ASSERT(sizeof(struct ibsr_losses) == 40 * (IBSR_PORT_CELLS + 1));

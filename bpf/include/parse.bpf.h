@@ -189,6 +189,17 @@ static __always_inline enum frame_class parse_ipv6(struct cursor *c, struct segm
 	return next == IPPROTO_TCP ? FRAME_TCP : FRAME_OTHER_L4;
 }
 
+static __always_inline void take_tcp(const struct tcphdr *tcp, struct segment *s)
+{
+	s->src_port = bpf_ntohs(tcp->source);
+	s->dst_port = bpf_ntohs(tcp->dest);
+	s->seq = bpf_ntohl(tcp->seq);
+	s->syn = tcp->syn;
+	s->ack = tcp->ack;
+	s->fin = tcp->fin;
+	s->rst = tcp->rst;
+}
+
 static __always_inline enum frame_class parse_tcp(struct cursor *c, struct segment *s)
 {
 	struct tcphdr *tcp = peek(c, sizeof(*tcp));
@@ -199,13 +210,7 @@ static __always_inline enum frame_class parse_tcp(struct cursor *c, struct segme
 	header_len = tcp->doff * 4;
 	if (c->offset + header_len > c->l3_end)
 		return FRAME_MALFORMED;
-	s->src_port = bpf_ntohs(tcp->source);
-	s->dst_port = bpf_ntohs(tcp->dest);
-	s->seq = bpf_ntohl(tcp->seq);
-	s->syn = tcp->syn;
-	s->ack = tcp->ack;
-	s->fin = tcp->fin;
-	s->rst = tcp->rst;
+	take_tcp(tcp, s);
 	return FRAME_TCP;
 }
 

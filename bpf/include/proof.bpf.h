@@ -15,9 +15,9 @@
 
 /* States that only a peer that answered can reach. SYN_SENT, SYN_RECV, NEW_SYN_RECV, LISTEN
  * and CLOSE are not among them. */
-#define ANSWERED_STATES                                                                         \
-	((1 << BPF_TCP_ESTABLISHED) | (1 << BPF_TCP_FIN_WAIT1) | (1 << BPF_TCP_FIN_WAIT2) |     \
-	 (1 << BPF_TCP_TIME_WAIT) | (1 << BPF_TCP_CLOSE_WAIT) | (1 << BPF_TCP_LAST_ACK) |       \
+#define ANSWERED_STATES                                                                            \
+	((1 << BPF_TCP_ESTABLISHED) | (1 << BPF_TCP_FIN_WAIT1) | (1 << BPF_TCP_FIN_WAIT2) |        \
+	 (1 << BPF_TCP_TIME_WAIT) | (1 << BPF_TCP_CLOSE_WAIT) | (1 << BPF_TCP_LAST_ACK) |          \
 	 (1 << BPF_TCP_CLOSING))
 #define MAX_STATE 31
 

@@ -41,6 +41,7 @@ static __always_inline void add_to_source(struct ibsr_source *to, const struct i
 	shared_add(&to->handshakes, add->handshakes);
 	shared_add(&to->fin, add->fin);
 	shared_add(&to->rst, add->rst);
+	shared_add(&to->awaited, add->awaited);
 	/* Two CPUs may store out of order: the difference is below one tick, and readers
 	 * list a source again when it was used within a tick of the last sweep. */
 	if (to->last_boot_ns != add->last_boot_ns)
@@ -114,6 +115,10 @@ static __always_inline void resume(const struct tables *t, struct ibsr_totals *t
 	insert_source(t->unproven, totals, &other, &waited);
 }
 
+/* What a new entry must await besides its own SYNs. Of an entry that was evicted nothing is
+ * known: one ACK may come, and until it does each is looked at. */
+#define AWAITED_BEFORE_BIRTH 1
+
 /* A packet of a source that is in neither table. */
 static __always_inline void admit(const struct tables *t, struct ibsr_totals *totals,
 				  struct ibsr_source_key *key, struct ibsr_source *add,
@@ -144,6 +149,7 @@ static __always_inline void admit(const struct tables *t, struct ibsr_totals *to
 	}
 	if (left)
 		resume(t, totals, key, add, left);
+	add->awaited += AWAITED_BEFORE_BIRTH;
 	insert_source(t->unproven, totals, key, add);
 }
 
@@ -158,35 +164,87 @@ static __always_inline int is_proven(const struct tables *t, struct xdp_md *ctx,
 /* A packet that proves its source. What waits of a source without an entry comes along. */
 static __always_inline void promote(const struct tables *t, struct ibsr_totals *totals,
 				    struct ibsr_source_key *key, struct ibsr_source *add,
-				    const struct segment *s, int has_entry)
+				    const struct segment *s, const struct ibsr_source *unproven)
 {
-	__u64 waited = has_entry ? 0 : claim(t->door, address_hash(s->src, t->seed));
+	if (unproven) {
+		add->awaited += unproven->awaited;
+	} else {
+		__u64 waited = claim(t->door, address_hash(s->src, t->seed));
 
-	if (waited)
-		resume(t, totals, key, add, waited);
+		if (waited)
+			resume(t, totals, key, add, waited);
+		add->awaited += AWAITED_BEFORE_BIRTH;
+	}
 	totals->promoted += insert_source(t->proven, totals, key, add);
 }
 
-/* Counts one segment for its source. `add` holds everything but the handshake. */
-static __always_inline void count_source(const struct tables *t, struct xdp_md *ctx,
-					 struct ibsr_totals *totals, struct ibsr_source_key *key,
-					 struct ibsr_source *add, const struct segment *s,
-					 __u32 frame_len)
+/* Most packets belong to sources that await nothing and need not be looked up among the
+ * pending SYNs. */
+static __always_inline void follow_handshake(const struct tables *t, struct ibsr_totals *totals,
+					     struct ibsr_source *add, const struct segment *s,
+					     __u64 awaited)
 {
-	struct ibsr_source *known = bpf_map_lookup_elem(t->proven, key);
-
-	add->handshakes = handshake_step(t->pending, totals, s, t->seed);
-	if (known) {
-		add_to_source(known, add);
+	if (!s->syn && !awaited)
 		return;
-	}
-	known = bpf_map_lookup_elem(t->unproven, key);
-	if (is_proven(t, ctx, s, known ? known->packets : 0, add->handshakes))
-		promote(t, totals, key, add, s, known != NULL);
+	add->handshakes = handshake_step(t->pending, totals, s, t->seed);
+	add->awaited = add->syn - add->handshakes;
+}
+
+/* What nearly every packet is: one of a proven source that awaits nothing. The same as
+ * add_to_source, without building what to add. */
+static __always_inline void add_plain(struct ibsr_source *to, const struct segment *s,
+				      __u32 frame_len, __u64 now_boot_ns)
+{
+	__sync_fetch_and_add(&to->packets, 1);
+	__sync_fetch_and_add(&to->bytes, frame_len);
+	shared_add(&to->ack, s->ack);
+	shared_add(&to->fin, s->fin);
+	shared_add(&to->rst, s->rst);
+	if (to->last_boot_ns != now_boot_ns)
+		to->last_boot_ns = now_boot_ns;
+}
+
+/* A packet of a source that is not proven yet, or that may complete a handshake. */
+static __always_inline void count_rare(const struct tables *t, struct xdp_md *ctx,
+				       struct ibsr_totals *totals, struct ibsr_source_key *key,
+				       struct ibsr_source *proven, struct ibsr_source *add,
+				       const struct segment *s, __u32 frame_len)
+{
+	struct ibsr_source *known = proven;
+
+	if (!known)
+		known = bpf_map_lookup_elem(t->unproven, key);
+	follow_handshake(t, totals, add, s, known ? known->awaited : AWAITED_BEFORE_BIRTH);
+	if (!proven && is_proven(t, ctx, s, known ? known->packets : 0, add->handshakes))
+		promote(t, totals, key, add, s, known);
 	else if (known)
 		add_to_source(known, add);
 	else
 		admit(t, totals, key, add, s, frame_len);
+}
+
+/* Counts one segment for its source. */
+static __always_inline void count_source(const struct tables *t, struct xdp_md *ctx,
+					 struct ibsr_totals *totals, const struct segment *s,
+					 __u32 frame_len, __u64 now_boot_ns)
+{
+	struct ibsr_source_key key = { .dst_port = s->dst_port };
+	struct ibsr_source *proven, add = {};
+
+	__builtin_memcpy(key.addr, s->src, IBSR_ADDR_BYTES);
+	proven = bpf_map_lookup_elem(t->proven, &key);
+	if (proven && !s->syn && !proven->awaited) {
+		add_plain(proven, s, frame_len, now_boot_ns);
+		return;
+	}
+	add.packets = 1;
+	add.bytes = frame_len;
+	add.syn = s->syn && !s->ack;
+	add.ack = s->ack;
+	add.fin = s->fin;
+	add.rst = s->rst;
+	add.last_boot_ns = now_boot_ns;
+	count_rare(t, ctx, totals, &key, proven, &add, s, frame_len);
 }
 
 #endif /* IBSR_SOURCES_BPF_H */

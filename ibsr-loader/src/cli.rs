@@ -154,7 +154,7 @@ pub struct XdpArgs {
 
     /// Capacity of each of the two source tables in (source, port) pairs
     ///
-    /// One holds proven sources, one the others. About 144 bytes each, allocated at once: 28
+    /// One holds proven sources, one the others. About 152 bytes each, allocated at once: 29
     /// MiB for both at the default. When a table is full the kernel drops entries that were not
     /// used lately; the loss is counted.
     #[arg(long, value_name = "N", default_value_t = DEFAULT_MAX_SOURCES, env = "IBSR_MAX_SOURCES",

@@ -113,6 +113,8 @@ abi_struct! {
         born_boot_ns: u64,
         /// Boot clock at the last packet, at most [`TICK_BOUND_NS`] old.
         last_boot_ns: u64,
+        /// Private to the program.
+        awaited: u64,
     }
 }
 

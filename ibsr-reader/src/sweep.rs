@@ -83,6 +83,7 @@ fn source_row(seq: u64, key: SourceKey, counts: &SourceCounts, is_proven: bool) 
         bytes,
         born_boot_ns,
         last_boot_ns,
+        awaited: _,
     } = counts;
     Source {
         seq,
@@ -268,6 +269,7 @@ mod tests {
             bytes: 7,
             born_boot_ns: 8,
             last_boot_ns: 9,
+            awaited: 10,
         };
         let row = source_row(17, key, &counts, true);
         let text = serde_json::to_string(&row).expect("serializes");

@@ -194,7 +194,9 @@ impl Sensor {
     #[must_use]
     pub fn source_in(&self, table: &str, key: &SourceKey) -> Option<SourceCounts> {
         let value = self.map(table).lookup(key.as_bytes(), MapFlags::ANY).expect("readable");
-        value.map(|value| SourceCounts::read_from_bytes(&value).expect("the ABI"))
+        let counts = value.map(|value| SourceCounts::read_from_bytes(&value).expect("the ABI"));
+        // What the program remembers for itself is no count.
+        counts.map(|counts| SourceCounts { awaited: 0, ..counts })
     }
 
     /// Every entry: its table, its key, its counts. For tables that nobody writes to.

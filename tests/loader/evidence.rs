@@ -15,7 +15,7 @@ use test_tag::tag;
 
 use crate::world::{World, strongest_evidence};
 
-/// The level is in `meta` and in `status`, and it is true: nobody in user
+/// L10: the level is in `meta` and in `status`, and it is true: nobody in user
 /// space can write the maps any more, root included.
 #[tag(root)]
 #[test]
@@ -27,7 +27,7 @@ fn frozen_evidence_means_that_root_cannot_write() {
     assert_no_user_space_can_write(&world);
 }
 
-/// By default the level is the strongest that the kernel has, and exclusive maps are
+/// L10: by default the level is the strongest that the kernel has, and exclusive maps are
 /// frozen too.
 #[tag(root)]
 #[test]
@@ -71,7 +71,7 @@ fn assert_no_user_space_can_write(world: &World) {
     }
 }
 
-/// A kernel that cannot freeze maps still gets a sensor, and the record says `plain`.
+/// L10: a kernel that cannot freeze maps still gets a sensor, and the record says `plain`.
 #[tag(root)]
 #[test]
 fn a_kernel_that_cannot_freeze_is_recorded_as_plain() {

@@ -142,8 +142,7 @@ fn another_program_on_the_same_maps_goes_on_without_a_seam() {
     let spool = spool();
     let mut command = scope::reader("run", scope::SCOPE, made.root.path(), spool.path());
     let running = Running::start(command.args(["--period", "50ms"]));
-    let dir = spool.path().join(scope::SCOPE);
-    wait_until("it reads", SOON, || dir.exists());
+    wait_until("it sweeps", SOON, || sweeps_written(spool.path(), scope::SCOPE) >= 1);
     let next = made.root.path().join("next");
     made.pin_again(&next, &Meta { program_sha256: [0xbb; 32], ..meta() });
     renameat_with(CWD, &next, CWD, &made.dir, RenameFlags::EXCHANGE).expect("bpffs exchanges");

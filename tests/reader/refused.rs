@@ -41,7 +41,7 @@ const CASES: [Case; 15] = [
     Case {
         what: "sources of another type",
         change: |design| design.proven.map_type = MapType::Hash,
-        says: &["proven` is Hash with keys of 20", "reads LruHash with keys of 20 and values of 72"],
+        says: &["proven` is Hash with keys of 20", "reads LruHash with keys of 20 and values of 80"],
     },
     Case {
         what: "sources with larger keys",
@@ -51,7 +51,7 @@ const CASES: [Case; 15] = [
     Case {
         what: "sources with smaller values",
         change: |design| design.proven.value = 64,
-        says: &["and values of 64 bytes", "and values of 72 bytes"],
+        says: &["and values of 64 bytes", "and values of 80 bytes"],
     },
     Case {
         what: "totals that are not per CPU",

@@ -84,7 +84,7 @@ fn the_watchdog_is_fed_between_sweeps_and_starves_when_the_reader_hangs() {
     let mut running = start(&manager, made.root.path(), spool.path());
     manager.wait_for("READY=1");
     let status = manager.wait_for("STATUS=sweep");
-    assert!(status.contains("10 rows, 10 of 4096 entries"), "{status}");
+    assert!(status.contains("10 rows, 10 of 8192 entries"), "{status}");
     for _ in 0..4 {
         assert!(manager.is_alive_within(SOON));
     }

@@ -96,7 +96,7 @@ fn what_keeps_it_from_counting_is_a_problem() {
     assert_problem(&other, &world(), "ABI version 7");
     let mut torn = found();
     torn.maps[1].1 = Pin::Missing;
-    assert_problem(&torn, &world(), "`src` is missing");
+    assert_problem(&torn, &world(), "`proven` is missing");
 }
 
 #[test]
