@@ -64,6 +64,45 @@ fn a_new_life_is_added_to_the_old_one() {
     assert_eq!(after(&[(row(7, NOW.from_ns), NOW), (row(2, NOW.from_ns + 1), next)]), (9, 2));
 }
 
+/// The sensor has a table for proven sources and one for the rest. A source that becomes
+/// proven goes on in the first, while its old life is listed by every full sweep for as long
+/// as it stays in the second.
+#[test]
+fn a_proven_life_goes_on_beside_the_unproven_one() {
+    let of = |proven, packets, born| Source { proven: Some(proven), ..row(packets, born) };
+    let at = |ordinal: u32| Now { ordinal, from_ns: NOW.from_ns * u64::from(ordinal), ..NOW };
+    let (first, second) = (at(2).from_ns, at(3).from_ns);
+    let rows = [
+        (of(false, 7, first), at(2)),
+        (of(false, 8, first), at(3)),
+        (of(true, 5, second), at(3)),
+        (of(false, 8, first), at(4)),
+        (of(true, 9, second), at(4)),
+    ];
+    assert_eq!(after(&rows), (17, 0));
+    let other_order = [3, 4, 1, 0, 2].map(|at: usize| rows[at].clone());
+    let mut sources = Sources::default();
+    let refused = other_order.iter().filter(|(row, now)| sources.add(row, now).is_err()).count();
+    assert_eq!(refused, 2, "each life falls back once");
+}
+
+/// One port, whatever the number of lives: a scan is told by its ports.
+#[test]
+fn two_lives_are_one_port() {
+    let of = |proven, born| Source { proven: Some(proven), ..row(3, born) };
+    let mut sources = Sources::default();
+    for (proven, born) in [(false, NOW.from_ns), (true, NOW.from_ns + 5)] {
+        sources.add(&of(proven, born), &NOW).expect("a good row");
+    }
+    let mut ports = 0;
+    sources.visit_recent(|source| {
+        ports = source.recent.ports_in(NOW.window);
+        true
+    });
+    let (_, facts) = sources.into_facts(0).remove(0);
+    assert_eq!((ports, facts.ports, facts.counts.packets), (1, 1, 6));
+}
+
 #[test]
 fn what_falls_into_a_gap_is_counted_without_a_rate() {
     let gap = Now { ordinal: 3, is_timed: false, ..NOW };
