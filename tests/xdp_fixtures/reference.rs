@@ -2,6 +2,8 @@
 //! A slow parser that says what the sensor must make of a frame. It shares no code with the
 //! program: headers are read by etherparse, lengths are slices that may not be had.
 
+use std::net::Ipv4Addr;
+
 use etherparse::{
     Ethernet2HeaderSlice, IpAuthHeaderSlice, Ipv4HeaderSlice, Ipv6FragmentHeaderSlice,
     Ipv6HeaderSlice, Ipv6RawExtHeaderSlice, SingleVlanHeaderSlice, TcpHeaderSlice,
@@ -26,7 +28,10 @@ pub enum Class {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Segment {
     pub src: [u8; 16],
+    pub dst: [u8; 16],
+    pub src_port: u16,
     pub dst_port: u16,
+    pub seq: u32,
     pub syn: bool,
     pub ack: bool,
     pub fin: bool,
@@ -67,7 +72,10 @@ fn v4(rest: &[u8]) -> Option<Class> {
         return Some(Class::Fragment);
     }
     match ip.protocol().0 {
-        protocol::TCP => tcp(payload, ip.source_addr().to_ipv6_mapped().octets()),
+        protocol::TCP => {
+            let mapped = |addr: Ipv4Addr| addr.to_ipv6_mapped().octets();
+            tcp(payload, mapped(ip.source_addr()), mapped(ip.destination_addr()))
+        }
         _ => Some(Class::OtherL4),
     }
 }
@@ -99,7 +107,7 @@ fn v6(rest: &[u8]) -> Option<Class> {
         payload = &payload[length..];
     }
     match next {
-        protocol::TCP => tcp(payload, ip.source()),
+        protocol::TCP => tcp(payload, ip.source(), ip.destination()),
         _ => Some(Class::OtherL4),
     }
 }
@@ -111,11 +119,14 @@ const AUTH: u8 = 51;
 const DESTINATION: u8 = 60;
 const MOBILITY: u8 = 135;
 
-fn tcp(payload: &[u8], src: [u8; 16]) -> Option<Class> {
+fn tcp(payload: &[u8], src: [u8; 16], dst: [u8; 16]) -> Option<Class> {
     let tcp = TcpHeaderSlice::from_slice(payload).ok()?;
     Some(Class::Tcp(Segment {
         src,
+        dst,
+        src_port: tcp.source_port(),
         dst_port: tcp.destination_port(),
+        seq: tcp.sequence_number(),
         syn: tcp.syn(),
         ack: tcp.ack(),
         fin: tcp.fin(),
