@@ -42,7 +42,7 @@ const FAULTS: [(&str, &str, &str); 50] = [
     ("X3", "IPv6 extension chains, fragments, jumbograms", ""),
     ("X4", "VLAN, QinQ, a third tag, PPPoE, MPLS, GRE, IP in IP", ""),
     ("X5", "TCP header lengths that lie, every combination of flags", ""),
-    ("X6", "the capture corpora of tcpdump and ndpi", "comes with the line-rate work"),
+    ("X6", "the capture corpora of tcpdump and ndpi", ""),
     ("X7", "ten million spoofed sources", "comes with the line-rate work"),
     ("X8", "two CPUs meet the first packet of one source", ""),
     ("R1", "reader killed at any system call", ""),
