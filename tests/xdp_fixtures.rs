@@ -217,6 +217,38 @@ fn ipv6_headers_are_judged() {
     ]);
 }
 
+/// X3: payload lengths below, at and beyond what is there.
+#[tag(root)]
+#[test]
+fn every_ipv6_payload_length_is_judged() {
+    run((0..=60).map(|bytes| {
+        let expected = if (20..=40).contains(&bytes) { Is::Tcp } else { Is::Malformed };
+        ("40 bytes of payload", v6().payload(&[7; 20]).ip_length(bytes), expected)
+    }));
+    run((0..=60).map(|bytes| {
+        let frame = v6().ext(Ext::Destination(0)).ext(Ext::Auth(1)).ip_length(bytes);
+        ("8 and 12 bytes of headers", frame, if bytes == 40 { Is::Tcp } else { Is::Malformed })
+    }));
+}
+
+/// X3: only the six kinds that the sensor knows are stepped over: TCP behind any other
+/// header, encrypted or experimental, is not looked for.
+#[tag(root)]
+#[test]
+fn every_next_header_is_judged() {
+    let tcp = &v6().build()[14 + 40..];
+    run((0..=255).map(|kind| {
+        let carried = [&[protocol::TCP, 0, 0, 0, 0, 0, 0, 0], tcp].concat();
+        let expected = match kind {
+            0 | 43 | 44 | 60 | 135 => Is::Tcp,
+            // AH says a length of 0 here, below its own fixed part.
+            protocol::TCP | 51 => Is::Malformed,
+            _ => Is::OtherL4,
+        };
+        ("TCP behind 8 bytes", v6().protocol(kind).raw(&carried), expected)
+    }));
+}
+
 /// X4: what carries TCP inside something else is never taken for TCP of the outer sender.
 #[tag(root)]
 #[test]
@@ -224,6 +256,10 @@ fn tags_and_tunnels_have_their_class() {
     let tagged = |tpids: &[u16]| tpids.iter().fold(v4(), |frame, &tpid| frame.vlan(tpid, 7));
     let inner = &v4().build()[14..];
     let gre = [&[0, 0, 8, 0], inner].concat();
+    let inner_v6 = &v6().build()[14..];
+    let udp_and_vxlan = [0x9c, 0x40, 0x12, 0xb5, 0, 70, 0, 0, 8, 0, 0, 0, 0, 0, 5, 0];
+    let vxlan = [&udp_and_vxlan[..], &v4().build()].concat();
+    let qinq = || tagged(&[ethertype::QINQ, ethertype::VLAN]);
     run([
         ("802.1Q", tagged(&[ethertype::VLAN]), Is::Tcp),
         ("802.1ad", tagged(&[ethertype::QINQ]), Is::Tcp),
@@ -240,6 +276,13 @@ fn tags_and_tunnels_have_their_class() {
         ("GRE", v4().protocol(protocol::GRE).raw(&gre), Is::OtherL4),
         ("IP in IP", v4().protocol(protocol::IPIP).raw(inner), Is::OtherL4),
         ("IP in IPv6", v6().protocol(protocol::IPIP).raw(inner), Is::OtherL4),
+        ("IPv6 in IP", v4().protocol(41).raw(inner_v6), Is::OtherL4),
+        ("IPv6 in IPv6", v6().protocol(41).raw(inner_v6), Is::OtherL4),
+        ("VXLAN", v4().protocol(protocol::UDP).raw(&vxlan), Is::OtherL4),
+        ("MPLS behind a tag", tagged(&[ethertype::VLAN]).ethertype(ethertype::MPLS), Is::NonIp),
+        ("PPPoE behind two", qinq().ethertype(ethertype::PPPOE), Is::NonIp),
+        ("802.1ad three times", tagged(&[ethertype::QINQ; 3]), Is::NonIp),
+        ("IPv4 in three, the last an old type", qinq().vlan(0x9100, 7), Is::NonIp),
         ("IPv6 said, IPv4 carried", v4().ethertype(ethertype::IPV6), Is::Malformed),
     ]);
 }

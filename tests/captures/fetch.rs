@@ -53,7 +53,7 @@ fn kept() -> Result<PathBuf, String> {
     flock(&lock, FlockOperation::LockExclusive).expect("a lock on our own file");
     let (captures, stamp) = (cache.join("files"), cache.join("recipe"));
     let recipe = format!("{SUITE} {PACKAGES:?} {PATTERNS:?}\n");
-    if fs::read_to_string(&stamp).unwrap_or_default() != recipe {
+    if !captures.is_dir() || fs::read_to_string(&stamp).unwrap_or_default() != recipe {
         let _old = fs::remove_file(&stamp);
         let _old = fs::remove_dir_all(&captures);
         fetch(&cache, &captures)?;
@@ -113,8 +113,8 @@ impl Apt {
             "APT::Sandbox::User=root".to_owned(),
             "APT::Update::Error-Mode=any".to_owned(),
             "Acquire::Languages=none".to_owned(),
-            "Acquire::Retries=2".to_owned(),
-            "Acquire::http::Timeout=20".to_owned(),
+            "Acquire::Retries=1".to_owned(),
+            "Acquire::http::Timeout=10".to_owned(),
         ] {
             command.arg("--option").arg(option);
         }
