@@ -58,13 +58,14 @@ impl Tally {
         self.lengths_not_run.values().sum()
     }
 
-    fn replay(&mut self, compiled: &Compiled, captures: &[PathBuf]) {
-        let mut bench = Bench::new(compiled, PortSet::all());
+    fn replay(&mut self, compiled: &Compiled, captures: &[PathBuf], admits_first: bool) {
+        let new = || Bench::new(compiled, PortSet::all(), admits_first);
+        let mut bench = new();
         for path in captures {
             self.replay_one(path, &mut bench);
             if bench.pending.len() > WAITING {
                 self.add(&bench);
-                bench = Bench::new(compiled, PortSet::all());
+                bench = new();
             }
         }
         self.add(&bench);
@@ -98,7 +99,7 @@ impl Tally {
 
 /// Every capture of a package. Nothing, and a line on standard error, when the package can
 /// neither be found nor fetched.
-fn replay(package: &str) -> Option<Tally> {
+fn replay(package: &str, admits_first: bool) -> Option<Tally> {
     let captures = match fetch::captures(package) {
         Ok(captures) => captures,
         Err(reason) => {
@@ -109,7 +110,7 @@ fn replay(package: &str) -> Option<Tally> {
         }
     };
     let mut tally = Tally::default();
-    tally.replay(&compile(), &captures);
+    tally.replay(&compile(), &captures, admits_first);
     println!("{package}: {tally:#?}");
     let Totals { received, non_ip, malformed, fragments, other_l4, tracked, .. } = tally.totals;
     let ran = tally.ethernet() - tally.not_run();
@@ -124,7 +125,7 @@ fn replay(package: &str) -> Option<Tally> {
 #[tag(root)]
 #[test]
 fn captures_of_tcpdump_are_counted_as_the_reference_counts_them() {
-    let Some(tally) = replay("tcpdump") else { return };
+    let Some(tally) = replay("tcpdump", true) else { return };
     assert!(tally.captures >= 600 && tally.ethernet() >= 8_000, "{tally:?}");
     let others = tally.links.values().sum::<usize>() - tally.ethernet();
     assert!(others < tally.ethernet(), "{others} frames have another link type");
@@ -135,10 +136,24 @@ fn captures_of_tcpdump_are_counted_as_the_reference_counts_them() {
 #[tag(root)]
 #[test]
 fn captures_of_ndpi_are_counted_as_the_reference_counts_them() {
-    let Some(tally) = replay("ndpi") else { return };
+    let Some(tally) = replay("ndpi", true) else { return };
     assert!(tally.captures >= 250 && tally.ethernet() >= 200_000, "{tally:?}");
     let others = tally.links.values().sum::<usize>() - tally.ethernet();
     assert!(others * 10 < tally.ethernet(), "{others} frames have another link type");
     assert_eq!((tally.not_run(), tally.damaged.len()), (0, 1), "{tally:?}");
     assert!(tally.handshakes > 1_000, "{} handshakes", tally.handshakes);
+}
+
+/// X6: with the doorkeeper, as the sensor runs by default. A source has an entry when its
+/// address sent a second packet, and then every count of the first is in it; what waits is
+/// the rest.
+#[tag(root)]
+#[test]
+fn captures_behind_the_doorkeeper_lack_only_addresses_of_one_packet() {
+    for package in ["tcpdump", "ndpi"] {
+        let Some(tally) = replay(package, false) else { return };
+        let Totals { tracked, unattributed, resumed, .. } = tally.totals;
+        let missed = unattributed - resumed;
+        assert!(resumed > 0 && missed > 0 && missed * 50 < tracked, "{:?}", tally.totals);
+    }
 }

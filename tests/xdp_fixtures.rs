@@ -25,7 +25,7 @@ use reference::Class;
 /// A sensor of some ports, among them those of the frames here.
 fn new_bench() -> Bench {
     let ports = ["443", "8000-8100"].map(|ports| ports.parse().expect("a port range"));
-    Bench::new(&compile(), PortSet::from_ranges(&ports))
+    Bench::new(&compile(), PortSet::from_ranges(&ports), true)
 }
 
 fn v4() -> Frame {

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 use ibsr_proto::ports::PortSet;
 use ibsr_tests::frames::{Frame, flag};
-use ibsr_tests::prog::Sensor;
+use ibsr_tests::prog::{Compiled, Sensor, compilers};
 use rustix::thread::{CpuSet, sched_setaffinity};
 use test_tag::tag;
 
@@ -63,6 +63,22 @@ fn no_count_is_lost_when_two_cpus_meet_a_new_source() {
     assert_eq!(sources.len() as u32, SOURCES);
     assert!(sources.values().all(|source| (source.packets, source.syn) == (2, 2)));
     assert_eq!(totals.inserted, u64::from(SOURCES));
+}
+
+/// X8: the same at the doorkeeper. The packet that waits is given back once or lost once,
+/// whoever comes second, so each is in an entry or among what no source is charged with.
+#[tag(root)]
+#[test]
+fn no_count_is_lost_or_doubled_when_two_cpus_knock_for_one_source() {
+    let compiled = Compiled::sensor(&compilers().pop().expect("a compiler"));
+    let sensor = Sensor::load_with(&compiled, &PortSet::all(), 1 << 16, &[]);
+    on_both_cpus(&sensor, |number| frame(number, flag::SYN, 1));
+    let (totals, sources) = (sensor.totals(), sensor.sources());
+    assert_eq!((totals.tracked, totals.insert_failed), (2 * u64::from(SOURCES), 0));
+    assert!(sources.values().all(|source| source.packets == source.syn && source.packets <= 2));
+    let attributed = sources.values().map(|source| source.packets).sum();
+    assert_eq!(totals.evicted(attributed), Ok(0), "{totals:?}");
+    assert!(totals.missed() < u64::from(SOURCES) / 100, "{totals:?}");
 }
 
 /// X8: two CPUs see the ACK of one handshake, which must be counted once.
