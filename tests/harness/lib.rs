@@ -9,6 +9,7 @@
 
 pub mod bpffs;
 pub mod frames;
+pub mod kernel;
 pub mod netns;
 pub mod process;
 pub mod prog;

@@ -2,9 +2,10 @@
 //! Two network namespaces with a veth pair between them. The sensor side is `host`, the
 //! traffic comes from `peer`. Nothing is ever attached to the machine's own interfaces.
 
-use std::fs::File;
+use std::fs::{self, File};
+use std::io::Write as _;
 use std::path::PathBuf;
-use std::process::{Command, Output};
+use std::process::{Command, Output, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::thread;
 
@@ -54,6 +55,27 @@ impl Namespace {
     pub fn ip(&self, args: &str) -> String {
         let output = run(self.command("ip").args(args.split_whitespace()));
         String::from_utf8_lossy(&output.stdout).into_owned()
+    }
+
+    /// Several `ip` commands inside, one a line, by one process; panics with its message when
+    /// one fails.
+    pub fn ip_batch(&self, lines: &str) {
+        let mut command = self.command("ip");
+        command.args(["-batch", "-"]).stdin(Stdio::piped()).stderr(Stdio::piped());
+        let mut child = command.spawn().expect("nsenter is installed");
+        let mut input = child.stdin.take().expect("it is a pipe");
+        input.write_all(lines.as_bytes()).expect("ip reads all of it");
+        drop(input);
+        let output = child.wait_with_output().expect("a child can be waited for");
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success(), "`ip -batch` failed: {said}\n{lines}");
+    }
+
+    /// Sets `net/KEY` of `sysctl` inside.
+    pub fn set_sysctl(&self, key: &str, value: &str) {
+        let path = PathBuf::from("/proc/sys/net").join(key);
+        let done = self.inside(|| fs::write(&path, value));
+        done.unwrap_or_else(|error| panic!("failed to set `{}`: {error}", path.display()));
     }
 
     /// Runs `work` on a thread inside, for sockets that the test opens itself.
@@ -128,23 +150,21 @@ impl Pair {
         ];
         for (space, ifname, own_mac, v4, v6, other_mac, other_v4, other_v6) in sides {
             // No router solicitations, MLD or DAD frames: a test counts every frame.
-            run(space.command("sysctl").args([
-                "-qw",
-                &format!("net.ipv6.conf.{ifname}.accept_dad=0"),
-                &format!("net.ipv6.conf.{ifname}.router_solicitations=0"),
-                &format!("net.ipv6.conf.{ifname}.addr_gen_mode=1"),
-            ]));
-            space.ip(&format!("link set {ifname} address {}", mac_text(own_mac)));
-            space.ip(&format!("link set {ifname} multicast off"));
-            space.ip(&format!("addr add {v4}/24 dev {ifname}"));
-            space.ip(&format!("link set {ifname} up"));
-            space.ip(&format!("addr add {v6}/64 dev {ifname} nodad"));
-            let lladdr = mac_text(other_mac);
-            for address in [other_v4, other_v6] {
-                space.ip(&format!(
-                    "neigh replace {address} lladdr {lladdr} dev {ifname} nud permanent"
-                ));
+            for (setting, value) in
+                [("accept_dad", "0"), ("router_solicitations", "0"), ("addr_gen_mode", "1")]
+            {
+                space.set_sysctl(&format!("ipv6/conf/{ifname}/{setting}"), value);
             }
+            let (own, other) = (mac_text(own_mac), mac_text(other_mac));
+            space.ip_batch(&format!(
+                "link set {ifname} address {own}\n\
+                 link set {ifname} multicast off\n\
+                 addr add {v4}/24 dev {ifname}\n\
+                 link set {ifname} up\n\
+                 addr add {v6}/64 dev {ifname} nodad\n\
+                 neigh replace {other_v4} lladdr {other} dev {ifname} nud permanent\n\
+                 neigh replace {other_v6} lladdr {other} dev {ifname} nud permanent\n"
+            ));
         }
     }
 }

@@ -11,7 +11,7 @@ use ibsr_proto::abi::{CpuTotals, Evidence, Meta};
 use ibsr_proto::conservation::Totals;
 use ibsr_proto::pins::{META, Scope, TOTALS};
 use ibsr_tests::bpffs::PinRoot;
-use ibsr_tests::netns::{HOST_IF, PEER_IF, Pair, run};
+use ibsr_tests::netns::{HOST_IF, PEER_IF, Pair};
 use ibsr_tests::process::{Said, program, say, wait_until};
 use libbpf_rs::{MapCore as _, MapFlags, MapHandle};
 use serde_json::Value;
@@ -44,8 +44,7 @@ impl World {
         let pair = Pair::new();
         // Tests here count every packet: no ICMPv6 that nobody sent.
         for (space, ifname) in [(&pair.host, HOST_IF), (&pair.peer, PEER_IF)] {
-            let quiet = format!("net.ipv6.conf.{ifname}.disable_ipv6=1");
-            run(space.command("sysctl").args(["-qw", &quiet]));
+            space.set_sysctl(&format!("ipv6/conf/{ifname}/disable_ipv6"), "1");
         }
         Self { pair, pins: PinRoot::new(), loader: program("ibsr-loader") }
     }
