@@ -16,6 +16,7 @@ mod lint;
 mod python;
 mod step;
 mod test;
+mod vm;
 
 use std::path::Path;
 use std::process::ExitCode;
@@ -32,6 +33,7 @@ usage: cargo xtask CHORE
   lint             clippy, rustdoc, bpflinter
   deny             licences, bans, sources, advisories
   test             build everything, run all tests (without root: all that need none)
+  vm [KERNEL ...]  the root tests on 5.10, 6.1, 6.12, newest, or on those named, in QEMU
   man DIR          manual pages of every program
   completions DIR  bash, fish and zsh completions of every program";
 
@@ -57,6 +59,7 @@ fn run() -> Result<()> {
         ["lint"] => lint::lint(),
         ["deny"] => deny::deny(),
         ["test"] => test::test(),
+        ["vm", ref names @ ..] => vm::vm(names),
         ["man", dir] => generate::man(Path::new(dir)),
         ["completions", dir] => generate::completions(Path::new(dir)),
         _ => bail!("unknown chore\n{USAGE}"),
