@@ -5,7 +5,7 @@ SHELL := /bin/bash
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
 .PHONY: help demo test check bench bench-read bench-report bench-xdp fuzz install release deps deps-demo \
-	deps-fleet deps-test
+	deps-fleet deps-test deps-vm vm-test
 
 PREFIX ?= /usr/local
 DESTDIR ?=
@@ -20,6 +20,8 @@ BUILD_PACKAGES := ca-certificates clang-19 gcc libelf-dev linux-libc-dev make pk
 DEMO_PACKAGES := $(BUILD_PACKAGES) curl ethtool iproute2 nginx-light procps tcpdump util-linux
 TEST_PACKAGES := $(DEMO_PACKAGES) bpftool chromium clang-14 clang-format-19 e2fsprogs \
 	fonts-dejavu-core iputils-ping jq mmdebstrap python3 python3-pip strace systemd systemd-container
+# To boot other kernels. Nothing of the kernels' own packages is installed.
+VM_PACKAGES := $(BUILD_PACKAGES) apt busybox-static debian-archive-keyring qemu-system-x86
 FLEET_PACKAGES := openjdk-17-jre-headless python3 python3-venv
 # The oracle of the report, and the cluster that folds for a fleet.
 FLEET_PYTHON := duckdb==2.0.0 pyspark==4.1.4
@@ -36,6 +38,9 @@ test: deps-test check ## everything CI runs, after installing what is missing
 
 check: ## the same without installing anything: before each commit
 	@cargo xtask check
+
+vm-test: deps-test deps-vm ## the root tests on other kernels, in QEMU; KERNELS="6.1 newest"
+	@cargo xtask vm $(KERNELS)
 
 bench: bench-read bench-report bench-xdp ## every benchmark
 
@@ -91,6 +96,8 @@ deps:
 	$(call need,$(BUILD_PACKAGES))
 deps-demo:
 	$(call need,$(DEMO_PACKAGES))
+deps-vm:
+	$(call need,$(VM_PACKAGES))
 deps-test: deps-fleet
 	$(call need,$(TEST_PACKAGES))
 # 570 MB, about a minute when it is missing; PySpark is a source package without sources.
