@@ -26,8 +26,43 @@ pub struct Skip {
     pub reason: &'static str,
 }
 
-/// All of them. A row that names no test is an error, so none outlives its test.
-pub const SKIPS: [Skip; 0] = [];
+const MANY_ROWS: &str = "hundreds of thousands of rows: a minute under emulation";
+const EACH_CALL: &str = "a run for each of a hundred system calls: minutes under emulation";
+const RACE: &str = "twenty thousand meetings of two CPUs: a minute under emulation";
+const CHURN: &str = "a table that changes without pause: a minute and a half under emulation";
+
+const fn always(program: &'static str, test: &'static str, reason: &'static str) -> Skip {
+    Skip { program, test, before: None, reason }
+}
+
+/// All of them. A row that names no test is an error, so none outlives its test. What is here
+/// for its time alone runs on the machine's own kernel.
+pub const SKIPS: [Skip; 11] = [
+    always(
+        "prover",
+        "fuzz::what_is_proven_and_loaded_passes_every_frame_unchanged",
+        "thirty thousand programs: a minute under emulation",
+    ),
+    always("xdp_fixtures", "races::a_handshake_is_counted_once_when_two_cpus_see_its_ack", RACE),
+    always("xdp_fixtures", "races::no_count_is_lost_when_two_cpus_meet_a_new_source", RACE),
+    always("reader", "restart::churn_during_sweeps_is_bounded_and_counted", CHURN),
+    always("reader", "size::a_million_entries_are_swept_exactly_in_less_than_64_mib", MANY_ROWS),
+    always("reader", "service::sigterm_in_the_middle_of_a_sweep_seals_whole_sweeps", MANY_ROWS),
+    always(
+        "reader",
+        "kill::a_kill_at_any_system_call_leaves_whole_files_and_loses_nothing",
+        EACH_CALL,
+    ),
+    always("loader", "crash::killed_during_attach_leaves_all_or_nothing", EACH_CALL),
+    always("loader", "crash::killed_during_an_upgrade_keeps_the_link", EACH_CALL),
+    always("loader", "crash::killed_during_detach_is_finished_by_the_next", EACH_CALL),
+    Skip {
+        program: "loader",
+        test: "life::check_touches_nothing_and_answers",
+        before: Some(Release { major: 6, minor: 3 }),
+        reason: "Linux lists what a driver can do since 6.3",
+    },
+];
 
 /// Why `test`, as the program names it, does not run on `release`.
 pub fn skipped(program: &str, test: &str, release: Release) -> Option<&'static Skip> {

@@ -17,8 +17,11 @@ const KEYRING: &str = "/usr/share/keyrings/debian-archive-keyring.gpg";
 const META_PACKAGE: &str = "linux-image-amd64";
 /// Packages that hold files of a kernel; newer releases spread them over several.
 const PARTS: [&str; 3] = ["linux-image-", "linux-binary-", "linux-modules-"];
-/// Modules that a guest needs: the shared folders, a wire, and tc for the tests about filters.
-const MODULES: [&str; 6] = ["9p", "9pnet_virtio", "cls_bpf", "sch_ingress", "veth", "virtio_pci"];
+/// Modules that a guest needs: the shared folders, wires, and tc for the tests about filters.
+const MODULES: [&str; 7] =
+    ["9p", "9pnet_virtio", "bridge", "cls_bpf", "sch_ingress", "veth", "virtio_pci"];
+/// What a cached kernel was unpacked for.
+const WANTED: &str = "wanted";
 
 /// A kernel and its modules, ready to boot.
 #[derive(Debug)]
@@ -34,17 +37,20 @@ pub(crate) struct Kernel {
 impl Kernel {
     /// The newest kernel of a Debian release, from `cache` where it is there.
     pub(crate) fn of_suite(suite: &str, cache: &Path) -> Result<Self> {
-        let done = cache.join(suite);
-        if !done.is_dir() {
+        let (done, wanted) = (cache.join(suite), MODULES.join(" "));
+        if fs::read_to_string(done.join(WANTED)).ok().as_ref() != Some(&wanted) {
             let part = cache.join(format!("{suite}.part"));
-            if part.exists() {
-                fs::remove_dir_all(&part)?;
+            for old in [&part, &done] {
+                if old.exists() {
+                    fs::remove_dir_all(old)?;
+                }
             }
             Apt::new(&part.join("apt"), suite)?.fetch_into(&part.join("tree"))?;
             take_apart(&part)
                 .with_context(|| format!("failed to unpack the kernel of `{suite}`"))?;
             fs::remove_dir_all(part.join("apt"))?;
             fs::remove_dir_all(part.join("tree"))?;
+            fs::write(part.join(WANTED), wanted)?;
             fs::rename(&part, &done)?;
         }
         let release = fs::read_to_string(done.join("release"))?;
