@@ -3,6 +3,7 @@
 //! upgrade when they are equivalent.
 
 use std::fs;
+use std::io::BufRead as _;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
@@ -30,8 +31,17 @@ pub fn loader_with_end(loader: &Path, dir: &Path, end: [u8; 16]) -> PathBuf {
     copy
 }
 
+/// By the library's search for one byte: a program of 26 MB is long for code without
+/// optimisation.
 fn find(bytes: &[u8], what: &[u8], from: usize) -> Option<usize> {
-    bytes[from..].windows(what.len()).position(|window| window == what).map(|at| at + from)
+    let mut rest = &bytes[from..];
+    while rest.skip_until(what[0]).expect("memory can be read") > 0 {
+        let at = bytes.len() - rest.len() - 1;
+        if bytes[at..].starts_with(what) {
+            return Some(at);
+        }
+    }
+    None
 }
 
 /// The same program in other instructions: `r0 = 2` instead of `w0 = 2`.
