@@ -116,8 +116,7 @@ impl Programs {
         let clang = compilers().pop().context("no clang")?;
         let dir = Path::new(env!("CARGO_MANIFEST_DIR")).join("bpf/bench");
         let compile = |which: Which| {
-            let compiled =
-                Compiled::new(&clang, &dir.join(format!("{}.bpf.c", which.file())));
+            let compiled = Compiled::new(&clang, &dir.join(format!("{}.bpf.c", which.file())));
             let btf = Btf::from_path(compiled.path()).context("failed to read BTF")?;
             Ok((which, (compiled, btf)))
         };
@@ -136,8 +135,7 @@ impl Programs {
             program.set_autoload(is_entry);
         }
         configure(&mut open, btf, settings)?;
-        let object =
-            open.load().with_context(|| format!("failed to load `{}`", which.file()))?;
+        let object = open.load().with_context(|| format!("failed to load `{}`", which.file()))?;
         let loaded = Loaded(object);
         if which == Which::Yardstick {
             loaded.select_yardstick_ports(&settings.ports)?;

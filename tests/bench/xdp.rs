@@ -15,15 +15,15 @@ use std::process::ExitCode;
 use anyhow::{Context as _, Result, bail};
 use ibsr_cli::{Answer, finish};
 
-#[path = "programs.rs"]
-#[expect(dead_code, reason = "shared with the other benches of the sensor")]
-mod programs;
 #[path = "xdp/chart.rs"]
 mod chart;
 #[path = "xdp/measure.rs"]
 mod measure;
 #[path = "xdp/output.rs"]
 mod output;
+#[path = "programs.rs"]
+#[expect(dead_code, reason = "shared with the other benches of the sensor")]
+mod programs;
 #[path = "xdp/rows.rs"]
 mod rows;
 

@@ -81,11 +81,8 @@ pub fn measure(programs: &Programs, row: Row) -> Result<Measured> {
 }
 
 fn prepare(programs: &Programs, which: Which, row: &Row) -> Result<Loaded> {
-    let settings = Settings {
-        ports: row.ports.clone(),
-        entries: row.entries,
-        ..Settings::new(row.senders)
-    };
+    let settings =
+        Settings { ports: row.ports.clone(), entries: row.entries, ..Settings::new(row.senders) };
     let program = programs.load(which, &settings)?;
     if !row.schedule.is_empty() {
         program.write_schedule(&row.schedule)?;
