@@ -3,11 +3,11 @@
 //! senders: compiled once, loaded for each row with that row's knobs, run and read.
 
 use std::collections::BTreeMap;
-use std::net::SocketAddrV4;
+use std::net::{Ipv4Addr, SocketAddrV4};
 use std::path::Path;
 
 use anyhow::{Context as _, Result, ensure};
-use ibsr_proto::abi::DEFAULT_MAX_SOURCES;
+use ibsr_proto::abi::{DEFAULT_MAX_SOURCES, SourceCounts, SourceKey};
 use ibsr_proto::ports::PortSet;
 use ibsr_tests::prog::{Compiled, XDP_PASS, compilers};
 use libbpf_rs::btf::{Btf, types};
@@ -19,10 +19,18 @@ use zerocopy::IntoBytes as _;
 const ENTRY: &str = "bench_run";
 /// Tables of sources that some version of the sensor has.
 pub const SOURCE_TABLES: [&str; 3] = ["ibsr_src", "ibsr_proven", "ibsr_unproven"];
+/// The sensor's tables of sources that no flood can evict, of any version: it has one of them.
+const KNOWN_TABLES: [&str; 2] = ["ibsr_proven", "ibsr_src"];
 /// The yardstick's.
 pub const YARD_TABLE: &str = "yard_src";
 /// Ports that the yardstick can hold.
 pub const YARD_MAX_PORTS: usize = 8;
+
+/// Source address of number `number` of the generator; twin of `gen_address`.
+#[must_use]
+pub fn address(number: u32) -> Ipv4Addr {
+    Ipv4Addr::from_bits(0x1000_0000 | (number.wrapping_mul(0x9e37_79b1) & 0x0fff_ffff))
+}
 
 /// What is compared.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -89,17 +97,25 @@ pub struct Settings {
     pub senders: Senders,
     /// Ports that are counted.
     pub ports: Vec<u16>,
-    /// Entries of all source tables together, at the sensor's own ratio.
+    /// Entries of the yardstick's table, and of each of the sensor's.
     pub entries: u32,
     /// Interface that [`Which::Sender`] sends through.
     pub ifindex: u32,
+    /// Inserts of unproven sources a second, where it is not the sensor's default.
+    pub insert_cap: Option<u32>,
 }
 
 impl Settings {
     /// Port 443 and the default table.
     #[must_use]
     pub fn new(senders: Senders) -> Self {
-        Self { senders, ports: vec![443], entries: DEFAULT_MAX_SOURCES, ifindex: 0 }
+        Self {
+            senders,
+            ports: vec![443],
+            entries: DEFAULT_MAX_SOURCES,
+            ifindex: 0,
+            insert_cap: None,
+        }
     }
 }
 
@@ -167,6 +183,9 @@ fn configure(open: &mut OpenObject, btf: &Btf<'_>, settings: &Settings) -> Resul
                 set_knob(bytes, btf, knob, value);
             }
             set_knob(bytes, btf, "ibsr_dst_ports", ports.bitmap());
+            if let Some(cap) = settings.insert_cap {
+                set_knob(bytes, btf, "ibsr_insert_cap", &cap.to_ne_bytes());
+            }
         } else if name == "gen_schedule" {
             map.set_max_entries(words / 2)?;
         } else if name == "gen_clients" {
@@ -263,6 +282,20 @@ impl Loaded {
         value.extend([0, 0]);
         map.update(&number.to_ne_bytes(), &value, MapFlags::ANY)
             .with_context(|| format!("failed to write client {number}"))
+    }
+
+    /// Puts sources into the sensor's table as it does when they are proven: then a packet of
+    /// theirs takes the way that all but the first packets of a real client take.
+    ///
+    /// # Errors
+    /// When the kernel refuses.
+    pub fn prove(&self, sources: &[SourceKey]) -> Result<()> {
+        let map = KNOWN_TABLES.into_iter().find_map(|name| self.map(name));
+        let map = map.context("the sensor has no table of sources")?;
+        let empty = vec![SourceCounts::default(); sources.len()];
+        let (count, flags, any) = (sources.len() as u32, MapFlags::ANY, MapFlags::ANY);
+        map.update_batch(sources.as_bytes(), empty.as_bytes(), count, flags, any)
+            .context("failed to write sources")
     }
 
     /// Of the yardstick only; others take their ports as a knob.

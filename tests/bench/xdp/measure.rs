@@ -87,6 +87,9 @@ fn prepare(programs: &Programs, which: Which, row: &Row) -> Result<Loaded> {
     if !row.schedule.is_empty() {
         program.write_schedule(&row.schedule)?;
     }
+    if which == Which::Ours && !row.proven.is_empty() {
+        program.prove(&row.proven)?;
+    }
     program.run(&row.frame, row.warm_up)?;
     Ok(program)
 }

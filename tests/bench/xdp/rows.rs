@@ -2,17 +2,22 @@
 //! The rows of `make bench-xdp`: which packets, from whom, with how many ports selected and a
 //! table of which size, and what is promised of them.
 
-use ibsr_proto::abi::DEFAULT_MAX_SOURCES;
+use std::net::{Ipv4Addr, Ipv6Addr};
+
+use ibsr_proto::abi::{DEFAULT_MAX_SOURCES, SourceKey};
 use ibsr_tests::frames::{Frame, ethertype, flag};
 
-use crate::programs::Senders;
+use crate::programs::{Senders, address};
 
+const PEER: Ipv4Addr = Ipv4Addr::new(10, 77, 0, 2);
 const HOST_V6: [u16; 8] = [0xfd77, 0, 0, 0, 0, 0, 0, 1];
 const PEER_V6: [u16; 8] = [0xfd77, 0, 0, 0, 0, 0, 0, 2];
 /// What a busy server selects. 443, where the packets go, stands in the middle: a loop over
 /// the list takes as long as it does on average.
 const EIGHT_PORTS: [u16; 8] = [22, 25, 80, 443, 993, 5432, 8080, 8443];
 const OTHER_PORT: u16 = 9;
+/// Room for a million sources and for what an LRU table keeps free on each CPU.
+const TABLE_OF_A_MILLION: u32 = 1_200_000;
 const ZIPF_SOURCES: u32 = 1_000_000;
 /// As many draws as there are before they repeat; a power of two.
 const ZIPF_DRAWS: usize = 4 << 20;
@@ -58,6 +63,8 @@ pub struct Row {
     pub entries: u32,
     /// Packets before the first round: until the tables are as full as they get.
     pub warm_up: u32,
+    /// Sources that the sensor has seen a proof of; the yardstick knows all of them alike.
+    pub proven: Vec<SourceKey>,
     /// Whether the yardstick counts such packets at all.
     pub is_for_yardstick: bool,
     /// What is promised.
@@ -75,6 +82,7 @@ fn row(name: &str, frame: Frame) -> Row {
         ports: EIGHT_PORTS.to_vec(),
         entries: DEFAULT_MAX_SOURCES,
         warm_up: 10_000,
+        proven: Vec::new(),
         is_for_yardstick: true,
         promise: Promise::None,
         group: Group::None,
@@ -82,39 +90,60 @@ fn row(name: &str, frame: Frame) -> Row {
 }
 
 fn v4() -> Frame {
-    Frame::v4([10, 77, 0, 2], [10, 77, 0, 1]).flags(flag::ACK)
+    Frame::v4(PEER, [10, 77, 0, 1]).flags(flag::ACK)
 }
 
 /// All rows in the order of the table.
 pub fn rows() -> Vec<Row> {
     let beyond_yardstick = |row: Row| Row { is_for_yardstick: false, ..row };
-    let v6 = Frame::v6(PEER_V6, HOST_V6).flags(flag::ACK);
-    let syn = row("1 source, SYN", v4().flags(flag::SYN));
-    let one = row("1 source", v4());
+    let promised = |row: Row| Row { promise: Promise::Share(0.9), ..row };
+    let v6 = row("1 source, IPv6", Frame::v6(PEER_V6, HOST_V6).flags(flag::ACK));
+    let v6 = Row { proven: vec![key(Ipv6Addr::from(PEER_V6))], ..v6 };
     let mut rows = vec![
-        Row { promise: Promise::Share(0.9), ..one },
-        Row { promise: Promise::Share(0.9), ..uniform(1_000, DEFAULT_MAX_SOURCES) },
-        uniform(100_000, DEFAULT_MAX_SOURCES),
-        uniform(100_000, 1_200_000),
-        uniform(1_000_000, DEFAULT_MAX_SOURCES),
-        uniform(1_000_000, 1_200_000),
-        zipf(),
+        promised(proven(row("1 source", v4()), PEER)),
+        promised(all_proven(uniform(1_000, DEFAULT_MAX_SOURCES))),
+        all_proven(uniform(100_000, TABLE_OF_A_MILLION)),
+        all_proven(uniform(1_000_000, TABLE_OF_A_MILLION)),
+        unproven(row("1 source", v4())),
+        unproven(uniform(1_000, DEFAULT_MAX_SOURCES)),
+        unproven(uniform(100_000, DEFAULT_MAX_SOURCES)),
+        unproven(uniform(1_000_000, DEFAULT_MAX_SOURCES)),
+        unproven(zipf()),
         flood("every packet a new source, SYN", flag::SYN),
         flood("every packet a new source, ACK", flag::ACK),
-        syn,
-        beyond_yardstick(row("1 source, IPv6", v6)),
-        beyond_yardstick(row("1 source, 802.1Q", v4().vlan(ethertype::VLAN, 7))),
+        proven(row("1 source, SYN", v4().flags(flag::SYN)), PEER),
+        beyond_yardstick(v6),
+        beyond_yardstick(proven(row("1 source, 802.1Q", v4().vlan(ethertype::VLAN, 7)), PEER)),
         row("UDP", v4().protocol(17)),
         row("ARP", v4().ethertype(ethertype::ARP)),
     ];
     for ports in [1, 8, 1_000] {
-        rows.push(with_ports("1 source", ports, 443, Group::Known));
+        rows.push(proven(with_ports("1 source", ports, 443, Group::Known), PEER));
     }
     for ports in [1, 8, 1_000] {
         let row = with_ports("another port", ports, OTHER_PORT, Group::OtherPort);
         rows.push(Row { promise: Promise::AddedNs(12.0), ..row });
     }
     rows
+}
+
+fn key(address: Ipv6Addr) -> SourceKey {
+    SourceKey { addr: address.octets(), dst_port: 443, pad: 0 }
+}
+
+fn proven(row: Row, source: Ipv4Addr) -> Row {
+    Row { proven: vec![key(source.to_ipv6_mapped())], ..row }
+}
+
+/// All senders of a row, which its table can hold.
+fn all_proven(row: Row) -> Row {
+    let Senders::Uniform(count) = row.senders else { return row };
+    let keys = (0..count).map(|number| key(address(number).to_ipv6_mapped()));
+    Row { proven: keys.collect(), ..row }
+}
+
+fn unproven(row: Row) -> Row {
+    Row { name: row.name + ", unproven", ..row }
 }
 
 fn uniform(sources: u32, entries: u32) -> Row {
