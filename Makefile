@@ -4,8 +4,8 @@ SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help demo test check bench bench-read bench-report bench-xdp fuzz install release deps deps-demo \
-	deps-fleet deps-test deps-vm vm-test
+.PHONY: help demo test check bench bench-flood bench-read bench-report bench-veth bench-xdp fuzz install \
+	release deps deps-demo deps-fleet deps-test deps-vm vm-test
 
 PREFIX ?= /usr/local
 DESTDIR ?=
@@ -42,7 +42,11 @@ check: ## the same without installing anything: before each commit
 vm-test: deps-test deps-vm ## the root tests on other kernels, in QEMU; KERNELS="6.1 newest"
 	@cargo xtask vm $(KERNELS)
 
-bench: bench-read bench-report bench-xdp ## every benchmark
+bench: bench-flood bench-read bench-report bench-veth bench-xdp ## every benchmark
+
+bench-flood: deps-demo ## what floods do to the counts of steady clients; ONLY=CASE JSON=FILE; needs root
+	@cargo build --quiet --locked --workspace --bins
+	@$(ROOT) env $(if $(ONLY),ONLY="$(ONLY)") $(if $(JSON),JSON="$(JSON)") $(TARGET)/debug/bench-flood
 
 bench-read: deps-demo ## a sweep beside a walk by get-next-key; JSON=FILE; needs root
 	@cargo build --quiet --locked --workspace --bins
@@ -53,9 +57,13 @@ bench-report: deps deps-fleet ## the report beside DuckDB; ROWS=N JSON=FILE; 2 G
 	@cargo build --quiet --locked --release --package ibsr-report
 	@env $(if $(JSON),JSON="$(JSON)") $(if $(ROWS),ROWS="$(ROWS)") $(TARGET)/debug/bench-report
 
-bench-xdp: deps-demo ## what the sensor adds to a packet; needs root
+bench-veth: deps-demo ## packets end to end on two CPUs; JSON=FILE; needs root
 	@cargo build --quiet --locked --workspace --bins
-	@$(ROOT) $(if $(JSON),env JSON="$(JSON)") $(TARGET)/debug/bench-xdp
+	@$(ROOT) $(if $(JSON),env JSON="$(JSON)") $(TARGET)/debug/bench-veth
+
+bench-xdp: deps-demo ## what the sensor adds to a packet; ONLY=ROW JSON=FILE SVG=FILE; needs root
+	@cargo build --quiet --locked --workspace --bins
+	@$(ROOT) env $(if $(ONLY),ONLY="$(ONLY)") $(if $(JSON),JSON="$(JSON)") $(if $(SVG),SVG="$(SVG)") $(TARGET)/debug/bench-xdp
 
 fuzz: deps ## each fuzz target for SECONDS=600; TARGETS="rules row" for some; needs g++
 	@fuzz/run $(or $(SECONDS),600) $(TARGETS)

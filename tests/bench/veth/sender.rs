@@ -7,9 +7,11 @@ use std::time::{Duration, Instant};
 use anyhow::{Context as _, Result};
 use ibsr_tests::frames::{Frame, flag};
 use ibsr_tests::netns::PEER_IF;
-use rustix::thread::{CpuSet, sched_setaffinity};
+use rustix::process::setpriority_process;
+use rustix::thread::{CpuSet, gettid, sched_setaffinity};
 
 use crate::programs::{Loaded, Programs, Senders, Settings, Which};
+use crate::receiver::NICE;
 
 /// CPU of the sender. The receiver's is 0.
 const CPU: usize = 1;
@@ -51,6 +53,7 @@ pub fn run(orders: &Receiver<Order>, done: &SyncSender<()>) -> Result<()> {
     let mut cpus = CpuSet::new();
     cpus.set(CPU);
     sched_setaffinity(None, &cpus).context("there is no second CPU")?;
+    setpriority_process(Some(gettid()), NICE).context("failed to prefer the sender")?;
     let programs = Programs::compile()?;
     let ifindex = rustix::net::netdevice::name_to_index(&socket()?, PEER_IF)?;
     let load = |senders, flags| -> Result<(Loaded, Vec<u8>)> {
