@@ -177,7 +177,7 @@ static __always_inline void count_frame(struct xdp_md *ctx, struct ibsr_totals *
 	enum frame_class class = FRAME_TCP;
 	struct segment s = {};
 
-	if (!parse_plain(&c, &s)) {
+	if (!parse_plain(&c, ctx, &s)) {
 		c.frame_len = bpf_xdp_get_buff_len(ctx);
 		class = parse_frame(&c, &s);
 	}

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
  * The frame that nearly every frame is: Ethernet without a tag, IPv4 without options, no
- * fragment, TCP, the datagram in one buffer. All headers stand at fixed offsets, so one bound
+ * fragment, TCP. All headers stand at fixed offsets in the first buffer, so one bound
  * covers them, for half the cost of the general walk.
  *
  * It promises to say yes only to frames that parse.bpf.h calls FRAME_TCP, with the same
@@ -14,9 +14,20 @@
 
 #define IPV4_PLAIN_START 0x45 /* version 4, header of 5 words */
 
-/* Also sets the length of the frame: asking the kernel for it costs as much as parsing. A
- * datagram that ends in the first buffer leaves nothing for a second one. */
-static __always_inline int parse_plain(struct cursor *c, struct segment *s)
+/* No driver begins a second buffer before the first holds this much. */
+#define FIRST_BUFFER_BYTES 1024
+
+/* Of all buffers. To ask the kernel costs as much as parsing, so only where there may be a
+ * second one: padding may lie in it although the datagram ends in the first. */
+static __always_inline __u32 frame_length(const struct cursor *c, struct xdp_md *ctx)
+{
+	__u32 first = c->data_end - c->data;
+
+	return first < FIRST_BUFFER_BYTES ? first : (__u32)bpf_xdp_get_buff_len(ctx);
+}
+
+/* Also sets the length of the frame. */
+static __always_inline int parse_plain(struct cursor *c, struct xdp_md *ctx, struct segment *s)
 {
 	const struct ethhdr *eth = c->data;
 	const struct iphdr *ip = (const void *)(eth + 1);
@@ -28,7 +39,7 @@ static __always_inline int parse_plain(struct cursor *c, struct segment *s)
 	    (ip->frag_off & bpf_htons(IPV4_MF_OR_OFFSET)))
 		return 0;
 	total_len = bpf_ntohs(ip->tot_len);
-	c->frame_len = c->data_end - c->data;
+	c->frame_len = frame_length(c, ctx);
 	if (total_len + sizeof(*eth) > c->frame_len || tcp->doff < 5 ||
 	    sizeof(*ip) + tcp->doff * 4 > total_len)
 		return 0;
