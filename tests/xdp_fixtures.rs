@@ -10,6 +10,8 @@ use test_tag::tag;
 
 #[path = "xdp_fixtures/bench.rs"]
 mod bench;
+#[path = "xdp_fixtures/door.rs"]
+mod door;
 #[path = "xdp_fixtures/handshakes.rs"]
 mod handshakes;
 #[path = "xdp_fixtures/races.rs"]

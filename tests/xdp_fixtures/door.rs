@@ -1,0 +1,33 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! Addresses that meet at the doorkeeper.
+
+use ibsr_proto::ports::PortSet;
+use ibsr_tests::frames::{Frame, flag};
+use ibsr_tests::prog::{Compiled, Sensor, compilers};
+use test_tag::tag;
+
+/// Of 20,000 addresses in 524,288 buckets of two slots, some 380 pairs share a bucket and
+/// five times three do.
+const ADDRESSES: u32 = 20_000;
+/// What five threes can cost, with room for another hash.
+const LOST_AT_MOST: u64 = 40;
+
+/// X7: steady sources that wait in one place do not keep each other out: the two slots are
+/// what admits both of a pair with their second packets.
+#[tag(root)]
+#[test]
+fn two_addresses_that_share_a_bucket_are_both_admitted() {
+    let compiled = Compiled::sensor(&compilers().pop().expect("a compiler"));
+    let sensor = Sensor::load_with(&compiled, &PortSet::all(), 1 << 16, &[]);
+    for _round in 0..2 {
+        for number in 0..ADDRESSES {
+            let source = Frame::v4(0x0a00_0000 + number, [10, 77, 0, 1]);
+            sensor.see(&source.flags(flag::ACK).build());
+        }
+    }
+    let (totals, sources) = (sensor.totals(), sensor.sources());
+    assert!(totals.missed() <= LOST_AT_MOST, "{totals:?}");
+    assert_eq!(2 * u64::from(ADDRESSES), totals.tracked);
+    let attributed = sources.values().map(|source| source.packets).sum();
+    assert_eq!(totals.evicted(attributed), Ok(0));
+}
