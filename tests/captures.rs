@@ -111,7 +111,6 @@ fn replay(package: &str, admits_first: bool) -> Option<Tally> {
     };
     let mut tally = Tally::default();
     tally.replay(&compile(), &captures, admits_first);
-    println!("{package}: {tally:#?}");
     let Totals { received, non_ip, malformed, fragments, other_l4, tracked, .. } = tally.totals;
     let ran = tally.ethernet() - tally.not_run();
     assert_eq!(received, ran as u64, "a frame was not shown to the sensor");
@@ -126,6 +125,7 @@ fn replay(package: &str, admits_first: bool) -> Option<Tally> {
 #[test]
 fn captures_of_tcpdump_are_counted_as_the_reference_counts_them() {
     let Some(tally) = replay("tcpdump", true) else { return };
+    println!("{tally:#?}");
     assert!(tally.captures >= 600 && tally.ethernet() >= 8_000, "{tally:?}");
     let others = tally.links.values().sum::<usize>() - tally.ethernet();
     assert!(others < tally.ethernet(), "{others} frames have another link type");
@@ -137,6 +137,7 @@ fn captures_of_tcpdump_are_counted_as_the_reference_counts_them() {
 #[test]
 fn captures_of_ndpi_are_counted_as_the_reference_counts_them() {
     let Some(tally) = replay("ndpi", true) else { return };
+    println!("{tally:#?}");
     assert!(tally.captures >= 250 && tally.ethernet() >= 200_000, "{tally:?}");
     let others = tally.links.values().sum::<usize>() - tally.ethernet();
     assert!(others * 10 < tally.ethernet(), "{others} frames have another link type");
@@ -152,6 +153,7 @@ fn captures_of_ndpi_are_counted_as_the_reference_counts_them() {
 fn captures_behind_the_doorkeeper_lack_only_addresses_of_one_packet() {
     for package in ["tcpdump", "ndpi"] {
         let Some(tally) = replay(package, false) else { return };
+        println!("{tally:#?}");
         let Totals { tracked, unattributed, resumed, .. } = tally.totals;
         let missed = unattributed - resumed;
         assert!(resumed > 0 && missed > 0 && missed * 50 < tracked, "{:?}", tally.totals);

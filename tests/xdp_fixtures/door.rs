@@ -21,8 +21,11 @@ fn two_addresses_that_share_a_bucket_are_both_admitted() {
     let sensor = Sensor::load_with(&compiled, &PortSet::all(), 1 << 16, &[]);
     for _round in 0..2 {
         for number in 0..ADDRESSES {
-            let source = Frame::v4(0x0a00_0000 + number, [10, 77, 0, 1]);
-            sensor.see(&source.flags(flag::ACK).build());
+            // Scattered: neighbours differ in few bits, which a product spreads evenly.
+            let square = number.wrapping_mul(number).wrapping_mul(0x85eb_ca6b);
+            let address = (square ^ square >> 13).wrapping_mul(0xc2b2_ae35) ^ number << 12;
+            let source = Frame::v4(address, [10, 77, 0, 1]).flags(flag::ACK);
+            sensor.see(&source.build());
         }
     }
     let (totals, sources) = (sensor.totals(), sensor.sources());
