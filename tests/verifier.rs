@@ -145,9 +145,11 @@ fn collect_logs(open: &mut OpenObject) -> BTreeMap<String, Vec<u8>> {
     logs
 }
 
-/// The sum over a program's frames, that stand as `stack depth 88` or `stack depth 88+16`.
+/// The sum over a program's frames, that stand as `stack depth 88` or `stack depth 88+16`;
+/// newer kernels say the deepest chain of them, `stack depth max 104`.
 fn stack_bytes(log: &str) -> Option<u64> {
     let depths = log.lines().find_map(|line| line.strip_prefix("stack depth "))?;
+    let depths = depths.strip_prefix("max ").unwrap_or(depths);
     depths.split('+').map(|depth| depth.trim().parse::<u64>().ok()).sum()
 }
 
@@ -257,5 +259,6 @@ fn a_figure_may_grow_by_a_tenth_and_no_more() {
 fn the_stack_of_all_frames_counts() {
     let log = "verification time 7 usec\nstack depth 88+16+0\nprocessed 5 insns (limit 1000000)\n";
     assert_eq!(stack_bytes(log), Some(104));
+    assert_eq!(stack_bytes("stack depth max 192\nsubprog 0 (main) stack 192\n"), Some(192));
     assert_eq!(stack_bytes("processed 5 insns\n"), None);
 }

@@ -16,7 +16,7 @@ const KEYRING: &str = "/usr/share/keyrings/debian-archive-keyring.gpg";
 /// Names the newest kernel of a release by what it depends on.
 const META_PACKAGE: &str = "linux-image-amd64";
 /// Packages that hold files of a kernel; newer releases spread them over several.
-const PARTS: [&str; 3] = ["linux-image-", "linux-binary-", "linux-modules-"];
+const PARTS: [&str; 4] = ["linux-base-", "linux-image-", "linux-binary-", "linux-modules-"];
 /// Modules that a guest needs: the shared folders, wires, and tc for the tests about filters.
 const MODULES: [&str; 7] =
     ["9p", "9pnet_virtio", "bridge", "cls_bpf", "sch_ingress", "veth", "virtio_pci"];
@@ -231,10 +231,10 @@ mod tests {
 
     #[test]
     fn only_packages_of_one_exact_kernel_are_its_parts() {
-        for part in ["linux-image-6.1.0-50-amd64", "linux-modules-7.3.4+deb13-amd64"] {
+        for part in ["linux-image-6.1.0-50-amd64", "linux-base-7.3.4+deb13-amd64"] {
             assert!(is_part(part), "{part}");
         }
-        for other in ["linux-base", "linux-modules-amd64", "linux-base-7.3.4+deb13-amd64"] {
+        for other in ["linux-base", "linux-modules-amd64", "linux-base-amd64", "initramfs-tools"] {
             assert!(!is_part(other), "{other}");
         }
     }
