@@ -11,7 +11,7 @@ use std::process::Command;
 use ibsr_proto::snapshot::{Header, Row, Sweep};
 use ibsr_tests::bpffs::PinRoot;
 use ibsr_tests::frames::{Frame, flag, send_frames};
-use ibsr_tests::kernel::{EXCLUSIVE_MAPS, OLDEST, Release};
+use ibsr_tests::kernel::{OLDEST, Release, strongest_evidence};
 use ibsr_tests::netns::{HOST_IF, PEER_IF, Pair};
 use ibsr_tests::process::{Said, program, say};
 use ibsr_tests::segments::rows;
@@ -97,7 +97,7 @@ fn the_sensor_works_with_what_this_kernel_has_or_names_what_it_needs() {
     let said = world.loader("status --format json").expect_code(0);
     let status: Value = serde_json::from_str(&said.stdout).expect("JSON");
     let evidence = status["scopes"][0]["evidence"].as_str().expect("the level");
-    assert!(levels(running).contains(&evidence), "{evidence} on Linux {running}");
+    assert_eq!(evidence, strongest_evidence().as_str(), "on Linux {running}");
     world.send();
     let (header, sweep) = world.read();
     assert_eq!(header.evidence, evidence, "segments say it too");
@@ -105,11 +105,6 @@ fn the_sensor_works_with_what_this_kernel_has_or_names_what_it_needs() {
     assert!(sweep.conserved);
     let _said = world.loader("detach").expect_code(0);
     assert!(!world.pins.path().exists());
-}
-
-/// Exclusive maps are asked for where there are any; a build that does not ask yet is frozen.
-fn levels(running: Release) -> &'static [&'static str] {
-    if running < EXCLUSIVE_MAPS { &["frozen"] } else { &["frozen", "exclusive"] }
 }
 
 fn assert_refused(world: &World, running: Release) {

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! Which kernel runs, for tests whose expectation depends on it.
 
+use ibsr_proto::abi::Evidence;
+
 /// A kernel release without what distributions append to it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Release {
@@ -13,7 +15,13 @@ pub struct Release {
 /// The first one with multi-buffer XDP, which the sensor asks for.
 pub const OLDEST: Release = Release { major: 5, minor: 18 };
 /// The first one whose maps can be bound to one program.
-pub const EXCLUSIVE_MAPS: Release = Release { major: 6, minor: 18 };
+const EXCLUSIVE_MAPS: Release = Release { major: 6, minor: 18 };
+
+/// How strongly the running kernel can bind maps to a program.
+#[must_use]
+pub fn strongest_evidence() -> Evidence {
+    if Release::running() < EXCLUSIVE_MAPS { Evidence::Frozen } else { Evidence::Exclusive }
+}
 
 impl Release {
     /// The running one.

@@ -7,13 +7,14 @@ use std::io;
 use std::os::fd::{AsFd as _, AsRawFd as _, FromRawFd as _, OwnedFd};
 
 use ibsr_proto::abi::Evidence;
+use ibsr_tests::kernel::strongest_evidence;
 use ibsr_tests::netns::HOST_IF;
 use ibsr_tests::process::say;
 use libbpf_rs::{MapCore as _, MapFlags, MapHandle, MapType};
 use libbpf_sys::bpf_insn;
 use test_tag::tag;
 
-use crate::world::{World, strongest_evidence};
+use crate::world::World;
 
 /// L10: the level is in `meta` and in `status`, and it is true: nobody in user
 /// space can write the maps any more, root included.
@@ -45,7 +46,9 @@ fn evidence_is_as_strong_as_the_kernel_allows() {
 #[tag(root)]
 #[test]
 fn exclusive_maps_take_no_other_program() {
-    for (args, is_taken) in [("--evidence frozen", true), ("", strongest_evidence() < Evidence::Exclusive)] {
+    for (args, is_taken) in
+        [("--evidence frozen", true), ("", strongest_evidence() < Evidence::Exclusive)]
+    {
         let world = World::new();
         let _said = world.attach(args);
         let map = world.dir().join("totals");

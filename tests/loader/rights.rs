@@ -4,12 +4,13 @@
 use std::fs;
 use std::os::unix::fs::{PermissionsExt as _, chown};
 
+use ibsr_tests::kernel::strongest_evidence;
 use ibsr_tests::netns::HOST_IF;
 use ibsr_tests::process::{Said, say};
 use test_tag::tag;
 
 use crate::traffic::ping;
-use crate::world::{World, strongest_evidence};
+use crate::world::World;
 
 const NOBODY: u32 = 65534;
 

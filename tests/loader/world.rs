@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
-use ibsr_proto::abi::{CpuTotals, Evidence, Meta};
+use ibsr_proto::abi::{CpuTotals, Meta};
 use ibsr_proto::conservation::Totals;
 use ibsr_proto::pins::{META, Scope, TOTALS};
 use ibsr_tests::bpffs::PinRoot;
@@ -20,14 +20,6 @@ use zerocopy::FromBytes as _;
 /// Every pin of an attached scope, sorted.
 pub const PINS: [&str; 9] =
     ["door", "link", "losses", "meta", "pending", "prog", "proven", "totals", "unproven"];
-
-/// What the running kernel can do at best: exclusive maps came with 6.18.
-pub fn strongest_evidence() -> Evidence {
-    let release = rustix::system::uname().release().to_string_lossy().into_owned();
-    let mut parts = release.split(['.', '-']).map_while(|part| part.parse::<u32>().ok());
-    let version = (parts.next().expect("a version"), parts.next().unwrap_or(0));
-    if version >= (6, 18) { Evidence::Exclusive } else { Evidence::Frozen }
-}
 
 /// Long enough for a kernel work queue on a busy machine.
 pub const SOON: Duration = Duration::from_secs(10);

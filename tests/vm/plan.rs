@@ -6,7 +6,8 @@ use ibsr_tests::kernel::{OLDEST, Release};
 /// The one that runs on every kernel, also where the sensor cannot.
 const EVERYWHERE: [&str; 1] = ["kernels"];
 /// Those whose subject is what the kernel does.
-const SUPPORTED: [&str; 6] = ["kernels", "verifier", "prover", "xdp_fixtures", "reader", "loader"];
+const SUPPORTED: [&str; 7] =
+    ["kernels", "verifier", "prover", "xdp_fixtures", "admission", "reader", "loader"];
 
 /// Test programs for a kernel.
 pub fn tests_for(release: Release) -> &'static [&'static str] {
@@ -28,6 +29,7 @@ pub struct Skip {
 
 const MANY_ROWS: &str = "hundreds of thousands of rows: a minute under emulation";
 const EACH_CALL: &str = "a run for each of a hundred system calls: minutes under emulation";
+const MANY_FRAMES: &str = "a hundred thousand frames and more: a minute under emulation";
 const RACE: &str = "twenty thousand meetings of two CPUs: a minute under emulation";
 const CHURN: &str = "a table that changes without pause: a minute and a half under emulation";
 
@@ -37,7 +39,7 @@ const fn always(program: &'static str, test: &'static str, reason: &'static str)
 
 /// All of them. A row that names no test is an error, so none outlives its test. What is here
 /// for its time alone runs on the machine's own kernel.
-pub const SKIPS: [Skip; 11] = [
+pub const SKIPS: [Skip; 15] = [
     always(
         "prover",
         "fuzz::what_is_proven_and_loaded_passes_every_frame_unchanged",
@@ -45,6 +47,26 @@ pub const SKIPS: [Skip; 11] = [
     ),
     always("xdp_fixtures", "races::a_handshake_is_counted_once_when_two_cpus_see_its_ack", RACE),
     always("xdp_fixtures", "races::no_count_is_lost_when_two_cpus_meet_a_new_source", RACE),
+    always(
+        "xdp_fixtures",
+        "races::no_count_is_lost_or_doubled_when_two_cpus_knock_for_one_source",
+        RACE,
+    ),
+    always(
+        "xdp_fixtures",
+        "random::damaged_frames_are_judged_as_the_reference_judges_them",
+        MANY_FRAMES,
+    ),
+    always(
+        "xdp_fixtures",
+        "random::assembled_frames_are_judged_as_the_reference_judges_them",
+        MANY_FRAMES,
+    ),
+    always(
+        "admission",
+        "a_flood_of_new_addresses_makes_no_entry_and_costs_a_client_nothing",
+        MANY_FRAMES,
+    ),
     always("reader", "restart::churn_during_sweeps_is_bounded_and_counted", CHURN),
     always("reader", "size::a_million_entries_are_swept_exactly_in_less_than_64_mib", MANY_ROWS),
     always("reader", "service::sigterm_in_the_middle_of_a_sweep_seals_whole_sweeps", MANY_ROWS),

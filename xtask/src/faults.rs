@@ -43,7 +43,7 @@ const FAULTS: [(&str, &str, &str); 50] = [
     ("X4", "VLAN, QinQ, a third tag, PPPoE, MPLS, GRE, IP in IP", ""),
     ("X5", "TCP header lengths that lie, every combination of flags", ""),
     ("X6", "the capture corpora of tcpdump and ndpi", ""),
-    ("X7", "ten million spoofed sources", "comes with the line-rate work"),
+    ("X7", "ten million spoofed sources", ""),
     ("X8", "two CPUs meet the first packet of one source", ""),
     ("R1", "reader killed at any system call", ""),
     ("R2", "power loss", ""),
