@@ -147,10 +147,7 @@ fn every_pinned_map_has_the_type_and_sizes_that_readers_expect() {
         ("ibsr_proven", sources),
         ("ibsr_unproven", sources),
         ("ibsr_totals", (MapType::PercpuArray, 4, size_of::<CpuTotals>(), 1)),
-        (
-            "ibsr_losses",
-            (MapType::PercpuArray, 4, size_of::<abi::Losses>(), 1),
-        ),
+        ("ibsr_losses", (MapType::PercpuArray, 4, size_of::<abi::Losses>(), 1)),
         ("ibsr_pending", (MapType::Array, 4, 8, abi::PENDING_SLOTS)),
         ("ibsr_door", (MapType::Array, 4, 16, abi::DOOR_SLOTS / 2)),
     ]

@@ -221,11 +221,8 @@ impl Attach {
     /// Everything from the object to the pinned link, for one mode.
     fn try_mode(&self, root: &PinRoot, mode: XdpMode) -> Result<Attempt> {
         let mut storage = Storage::uninit();
-        let prepared = object::prepare(
-            &mut storage,
-            &self.wanted.settings,
-            &Maps::New(self.wanted.evidence),
-        )?;
+        let prepared =
+            object::prepare(&mut storage, &self.wanted.settings, &Maps::New(self.wanted.evidence))?;
         if self.dry_run {
             let digest = hex(&prepared.proof().sha256);
             self.tell_plan(&format!("attach ({}) the proven program {digest}", mode.as_str()))?;

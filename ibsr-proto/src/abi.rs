@@ -227,13 +227,8 @@ abi_struct! {
 }
 
 /// Every struct of the ABI, in the header's order.
-pub const LAYOUTS: [Layout; 5] = [
-    SourceKey::LAYOUT,
-    SourceCounts::LAYOUT,
-    CpuTotals::LAYOUT,
-    PortLoss::LAYOUT,
-    Meta::LAYOUT,
-];
+pub const LAYOUTS: [Layout; 5] =
+    [SourceKey::LAYOUT, SourceCounts::LAYOUT, CpuTotals::LAYOUT, PortLoss::LAYOUT, Meta::LAYOUT];
 
 /// FNV-1a (64 bit) over names, offsets and sizes of every field of [`LAYOUTS`].
 pub const ABI_HASH: u64 = hash_layouts(&LAYOUTS);

@@ -145,7 +145,8 @@ pub fn read(
     // After the sources: the program counts a packet in the totals first, so these can only
     // be ahead of the sources, never behind.
     let (after, in_flight) = pinned.totals()?;
-    let max_entries = u64::from(pinned.proven.max_entries()) + u64::from(pinned.unproven.max_entries());
+    let max_entries =
+        u64::from(pinned.proven.max_entries()) + u64::from(pinned.unproven.max_entries());
     let took = Duration::from_nanos(boot_ns().saturating_sub(start));
     Ok(Reading { tally, before, after, losses, in_flight, max_entries, took })
 }
@@ -236,11 +237,10 @@ mod tests {
     fn a_source_is_listed_when_it_may_have_been_seen_since() {
         let mut tally = Tally::default();
         let since = 1_000_000_000;
-        let mut is_listed =
-            |last| {
-                let (plan, counts) = (plan(Some(since)), counts(1, last));
-                tally.take(&plan, SourceKey::default(), &counts, true).is_some()
-            };
+        let mut is_listed = |last| {
+            let (plan, counts) = (plan(Some(since)), counts(1, last));
+            tally.take(&plan, SourceKey::default(), &counts, true).is_some()
+        };
         assert!(is_listed(since));
         assert!(is_listed(since - TICK_BOUND_NS));
         assert!(!is_listed(since - TICK_BOUND_NS - 1));

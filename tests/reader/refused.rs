@@ -41,7 +41,10 @@ const CASES: [Case; 15] = [
     Case {
         what: "sources of another type",
         change: |design| design.proven.map_type = MapType::Hash,
-        says: &["proven` is Hash with keys of 20", "reads LruHash with keys of 20 and values of 80"],
+        says: &[
+            "proven` is Hash with keys of 20",
+            "reads LruHash with keys of 20 and values of 80",
+        ],
     },
     Case {
         what: "sources with larger keys",

@@ -80,7 +80,7 @@ fn a_proven_life_goes_on_beside_the_unproven_one() {
         (of(true, 9, second), at(4)),
     ];
     assert_eq!(after(&rows), (17, 0));
-    let other_order = [3, 4, 1, 0, 2].map(|at: usize| rows[at].clone());
+    let other_order = [3, 4, 1, 0, 2].map(|at: usize| rows[at]);
     let mut sources = Sources::default();
     let refused = other_order.iter().filter(|(row, now)| sources.add(row, now).is_err()).count();
     assert_eq!(refused, 2, "each life falls back once");
