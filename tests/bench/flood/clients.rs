@@ -8,7 +8,7 @@ use anyhow::{Context as _, Result, bail};
 use rustix::net::{AddressFamily, SocketType, bind, connect, socket};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
-/// Clients, as the issue of record asks for.
+/// How many there are.
 pub const CLIENTS: u32 = 1_000;
 /// Where they connect to.
 pub const SERVER: SocketAddrV4 = SocketAddrV4::new(Ipv4Addr::LOCALHOST, 443);
