@@ -220,13 +220,15 @@ fn inside_a_namespace(test: impl FnOnce() + Send) {
 
 #[tag(root)]
 #[test]
-fn an_established_connection_proves_its_source_at_once() {
+fn an_established_connection_proves_its_source_at_its_second_packet() {
     inside_a_namespace(|| {
         let (listener, sensor) = (listen(), sensor(&[]));
         let client = Client::connect(&listener);
         sensor.see(&client.frame(ACK));
+        assert_eq!(sensor.entries().count(), 0, "nobody is asked about a first packet");
+        sensor.see(&client.frame(ACK));
         let entry = sensor.source_in(PROVEN, &client.key()).expect("proven by its socket");
-        assert_eq!(entry.packets, 1);
+        assert_eq!((entry.packets, entry.ack), (2, 2));
         assert_eq!(sensor.totals().promoted, 1);
         assert_conserved(&sensor);
     });

@@ -77,31 +77,6 @@ static __always_inline void add_mark(struct ibsr_source *to, __u64 mark)
 	to->rst += !!(mark & MARK_RST);
 }
 
-/*
- * Takes the packet of the address that waits, if one does, for a source that needs no
- * admission. Returns its mark or 0. Gives up when another CPU changes the slot: that one
- * takes it, or loses it and counts that.
- */
-static __always_inline __u64 claim(void *door, __u64 hash)
-{
-	__u64 mine = (hash >> DOOR_TAG_SHIFT) & MARK_TAG;
-	__u32 index = hash & (DOOR_BUCKETS - 1);
-	struct door_bucket *bucket = bpf_map_lookup_elem(door, &index);
-
-	if (!bucket)
-		return 0;
-	for (int i = 0; i < IBSR_DOOR_WAYS; i++) {
-		__u64 seen = *(volatile __u64 *)&bucket->mark[i];
-		__u64 put = mine | MARK_TAKEN | MARK_ADMITTED;
-
-		if (!seen || (seen & MARK_ADMITTED) || !same_address(seen, mine))
-			continue;
-		if (__sync_val_compare_and_swap(&bucket->mark[i], seen, put) == seen)
-			return seen;
-	}
-	return 0;
-}
-
 /* What became of a knock. */
 enum knock {
 	KNOCK_WAITS,	/* the packet waits */

@@ -119,12 +119,23 @@ static __always_inline void resume(const struct tables *t, struct ibsr_totals *t
  * known: one ACK may come, and until it does each is looked at. */
 #define AWAITED_BEFORE_BIRTH 1
 
+/* Whether a source is known to be real. Asked only of addresses that have sent
+ * a packet before, so a flood of new ones costs no socket lookups. */
+static __always_inline int is_proven(const struct tables *t, struct xdp_md *ctx,
+				     const struct segment *s, __u64 packets, __u64 handshakes)
+{
+	if (t->proof == IBSR_PROOF_HANDSHAKE)
+		return handshakes;
+	return is_worth_asking(s, packets) && has_connection(ctx, s);
+}
+
 /* A packet of a source that is in neither table. */
-static __always_inline void admit(const struct tables *t, struct ibsr_totals *totals,
-				  struct ibsr_source_key *key, struct ibsr_source *add,
-				  const struct segment *s, __u32 frame_len)
+static __always_inline void admit(const struct tables *t, struct xdp_md *ctx,
+				  struct ibsr_totals *totals, struct ibsr_source_key *key,
+				  struct ibsr_source *add, const struct segment *s, __u32 frame_len)
 {
 	__u64 hash, left = 0;
+	int proven;
 
 	if (!t->admits_first && frame_len <= MARK_MAX_FRAME) {
 		hash = address_hash(s->src, t->seed);
@@ -141,7 +152,8 @@ static __always_inline void admit(const struct tables *t, struct ibsr_totals *to
 			break;
 		}
 	}
-	if (!is_below_cap(totals, t->insert_cap)) {
+	proven = is_proven(t, ctx, s, 0, add->handshakes);
+	if (!proven && !is_below_cap(totals, t->insert_cap)) {
 		if (left)
 			lose_mark(t, left);
 		lose(t, totals, key->dst_port, add);
@@ -150,32 +162,10 @@ static __always_inline void admit(const struct tables *t, struct ibsr_totals *to
 	if (left)
 		resume(t, totals, key, add, left);
 	add->awaited += AWAITED_BEFORE_BIRTH;
-	insert_source(t->unproven, totals, key, add);
-}
-
-static __always_inline int is_proven(const struct tables *t, struct xdp_md *ctx,
-				     const struct segment *s, __u64 packets, __u64 handshakes)
-{
-	if (t->proof == IBSR_PROOF_HANDSHAKE)
-		return handshakes;
-	return is_worth_asking(s, packets) && has_connection(ctx, s);
-}
-
-/* A packet that proves its source. What waits of a source without an entry comes along. */
-static __always_inline void promote(const struct tables *t, struct ibsr_totals *totals,
-				    struct ibsr_source_key *key, struct ibsr_source *add,
-				    const struct segment *s, const struct ibsr_source *unproven)
-{
-	if (unproven) {
-		add->awaited += unproven->awaited;
-	} else {
-		__u64 waited = claim(t->door, address_hash(s->src, t->seed));
-
-		if (waited)
-			resume(t, totals, key, add, waited);
-		add->awaited += AWAITED_BEFORE_BIRTH;
-	}
-	totals->promoted += insert_source(t->proven, totals, key, add);
+	if (proven)
+		totals->promoted += insert_source(t->proven, totals, key, add);
+	else
+		insert_source(t->unproven, totals, key, add);
 }
 
 /* Most packets belong to sources that await nothing and need not be looked up among the
@@ -215,12 +205,14 @@ static __always_inline void count_rare(const struct tables *t, struct xdp_md *ct
 	if (!known)
 		known = bpf_map_lookup_elem(t->unproven, key);
 	follow_handshake(t, totals, add, s, known ? known->awaited : AWAITED_BEFORE_BIRTH);
-	if (!proven && is_proven(t, ctx, s, known ? known->packets : 0, add->handshakes))
-		promote(t, totals, key, add, s, known);
-	else if (known)
+	if (!known) {
+		admit(t, ctx, totals, key, add, s, frame_len);
+	} else if (!proven && is_proven(t, ctx, s, known->packets, add->handshakes)) {
+		add->awaited += known->awaited;
+		totals->promoted += insert_source(t->proven, totals, key, add);
+	} else {
 		add_to_source(known, add);
-	else
-		admit(t, totals, key, add, s, frame_len);
+	}
 }
 
 /* Counts one segment for its source. */
