@@ -131,7 +131,11 @@ struct {
 
 static __always_inline int port_selected(__u16 port)
 {
-	return ibsr_dst_ports[port >> 3] & (1 << (port & 7));
+	__u32 byte = port >> 3;
+
+	/* Verifiers before 6.13 forget that a swapped 16-bit number has 16 bits. */
+	barrier_var(byte);
+	return ibsr_dst_ports[byte & (IBSR_PORT_BYTES - 1)] & (1 << (port & 7));
 }
 
 /* The boot clock, read at most once a kernel tick and CPU: an exact read on every packet
