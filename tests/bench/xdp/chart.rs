@@ -31,10 +31,10 @@ pub fn svg(measured: &[Measured]) -> String {
     );
     for (at, (name, colour)) in [("sensor", OURS), ("yardstick", YARDSTICK)].iter().enumerate() {
         let x = 12.0 + 90.0 * at as f64;
-        let _infallible = write!(
+        let _infallible = writeln!(
             svg,
             "<rect x=\"{x}\" y=\"34\" width=\"{BAR_PX}\" height=\"{BAR_PX}\" fill=\"{colour}\"/>\
-             <text x=\"{}\" y=\"44\">{name}</text>\n",
+             <text x=\"{}\" y=\"44\">{name}</text>",
             x + 18.0
         );
     }
