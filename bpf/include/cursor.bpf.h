@@ -3,8 +3,8 @@
  * Where a parser stands in a frame. It promises that nothing outside of the frame is read.
  * Of a frame in several buffers it sees the first: a header behind it counts as cut short.
  *
- * The cursor is an offset, not a pointer: subtracting packet pointers asks for
- * CAP_PERFMON, which the loader then does without.
+ * The cursor is an offset, not a pointer, so that one mask bounds it for the verifier
+ * wherever it came from.
  */
 #ifndef IBSR_CURSOR_BPF_H
 #define IBSR_CURSOR_BPF_H
