@@ -5,7 +5,7 @@ SHELL := /bin/bash
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
 .PHONY: help demo test check bench bench-flood bench-read bench-report bench-veth bench-xdp fuzz install \
-	release deps deps-demo deps-fleet deps-test deps-vm vm-test
+	release deps deps-bench deps-demo deps-fleet deps-test deps-vm vm-test
 
 PREFIX ?= /usr/local
 DESTDIR ?=
@@ -48,9 +48,9 @@ bench-flood: deps-demo ## what floods do to the counts of steady clients; ONLY=C
 	@cargo build --quiet --locked --workspace --bins
 	@$(ROOT) env $(if $(ONLY),ONLY="$(ONLY)") $(if $(JSON),JSON="$(JSON)") $(TARGET)/debug/bench-flood
 
-bench-read: deps-demo ## a sweep beside a walk by get-next-key; JSON=FILE; needs root
+bench-read: deps-bench ## a sweep beside bpftool and a walk by get-next-key; SOURCES=N JSON=FILE; needs root
 	@cargo build --quiet --locked --workspace --bins
-	@$(ROOT) $(if $(JSON),env JSON="$(JSON)") $(TARGET)/debug/bench-read
+	@$(ROOT) env $(if $(SOURCES),SOURCES="$(SOURCES)") $(if $(JSON),JSON="$(JSON)") $(TARGET)/debug/bench-read
 
 bench-report: deps deps-fleet ## the report beside DuckDB; ROWS=N JSON=FILE; 2 GB of disk
 	@cargo build --quiet --locked --package ibsr-tests --bin bench-report
@@ -106,6 +106,8 @@ deps-demo:
 	$(call need,$(DEMO_PACKAGES))
 deps-vm:
 	$(call need,$(VM_PACKAGES))
+deps-bench:
+	$(call need,$(DEMO_PACKAGES) bpftool)
 deps-test: deps-fleet
 	$(call need,$(TEST_PACKAGES))
 # 570 MB, about a minute when it is missing; PySpark is a source package without sources.
