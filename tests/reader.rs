@@ -21,5 +21,7 @@ mod sealed;
 mod service;
 #[path = "reader/size.rs"]
 mod size;
+#[path = "reader/tables.rs"]
+mod tables;
 #[path = "reader/wire.rs"]
 mod wire;

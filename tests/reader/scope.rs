@@ -112,7 +112,7 @@ pub struct Made {
     pub proven: MapHandle,
     pub unproven: MapHandle,
     pub totals: MapHandle,
-    losses: MapHandle,
+    pub losses: MapHandle,
     meta_shape: Shape,
 }
 

@@ -87,7 +87,8 @@ impl Story {
         assert!(seqs.is_sorted_by(|a, b| a < b), "{seqs:?}");
         for (sweep, rows) in story.sweeps() {
             assert!(sweep.conserved, "{sweep:?}");
-            let sources: HashSet<_> = rows.iter().map(|row| (row.src, row.dst_port)).collect();
+            let lives = rows.iter().map(|row| (row.src, row.dst_port, row.proven));
+            let sources: HashSet<_> = lives.collect();
             assert_eq!(sources.len(), rows.len(), "a source twice in sweep {}", sweep.seq);
         }
         story
