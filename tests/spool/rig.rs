@@ -39,7 +39,8 @@ impl Rig {
         let (pair, pins) = (Pair::new(), PinRoot::new());
         let place = tempfile::tempdir().expect("a directory");
         let mut loader = pair.host.command(&program("ibsr-loader").to_string_lossy());
-        loader.args(["attach", "xdp", HOST_IF, "--pin-root"]).arg(pins.path());
+        // Each source sends one frame here, and each is to be listed.
+        loader.args(["attach", "xdp", HOST_IF, "--admit-first", "--pin-root"]).arg(pins.path());
         let _attached = say(&mut loader).expect_code(0);
         let frames = (0..u8::try_from(FRAMES).expect("few"))
             .map(|number| Frame::v4([10, 77, 1, number], [10, 77, 0, 1]).flags(flag::SYN).build());
