@@ -16,6 +16,7 @@ use serde::Deserialize;
 use serde_json::json;
 
 #[path = "report/measure.rs"]
+#[expect(dead_code, reason = "shared with bench-report, which shows the whole cost")]
 mod measure;
 #[path = "../reader/scope.rs"]
 #[expect(dead_code, reason = "shared with the tests of the reader")]
