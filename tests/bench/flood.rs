@@ -9,11 +9,11 @@
 //! Ends with 1 when a bound is missed. With `JSON=FILE` the rows are written there too; with
 //! `ONLY=TEXT` only cases whose name holds it run.
 
-use std::path::Path;
 use std::process::ExitCode;
 
-use anyhow::{Context as _, Result, bail};
+use anyhow::{Result, bail};
 use ibsr_cli::{Answer, finish};
+use ibsr_tests::bench::write_where_asked;
 use ibsr_tests::netns::Namespace;
 
 #[path = "flood/cases.rs"]
@@ -50,10 +50,6 @@ fn run() -> Result<Answer> {
         cases.map(|case| trial::run(&programs, &clients, case)).collect()
     })?;
     println!("{}", output::table(&outcomes));
-    if let Some(path) = std::env::var_os("JSON") {
-        let path = Path::new(&path);
-        std::fs::write(path, output::json(&outcomes) + "\n")
-            .with_context(|| format!("failed to write `{}`", path.display()))?;
-    }
+    write_where_asked("JSON", || output::json(&outcomes))?;
     Ok(if outcomes.iter().all(trial::Outcome::is_kept) { Answer::Yes } else { Answer::No })
 }

@@ -5,12 +5,12 @@
 //! too, with `SOURCES=N` there is one table, of that size. Ends with 1 when a sweep that lists
 //! every source is not ten times faster than bpftool.
 
-use std::path::Path;
 use std::process::{Command, ExitCode};
 
 use anyhow::{Context as _, Result, bail};
 use comfy_table::Table;
 use ibsr_cli::{Answer, finish};
+use ibsr_tests::bench::write_where_asked;
 use ibsr_tests::process::program;
 use serde::Deserialize;
 use serde_json::json;
@@ -70,9 +70,7 @@ fn run() -> Result<Answer> {
         rows.extend(of_size(sources)?);
     }
     println!("{}", table(&rows));
-    if let Some(path) = std::env::var_os("JSON") {
-        write_json(Path::new(&path), &rows)?;
-    }
+    write_where_asked("JSON", || json(&rows))?;
     let is_kept = |row: &Row| row.name != SWEEP || row.than_dump >= AT_LEAST;
     Ok(if rows.iter().all(is_kept) { Answer::Yes } else { Answer::No })
 }
@@ -150,7 +148,7 @@ fn table(rows: &[Row]) -> Table {
     table
 }
 
-fn write_json(path: &Path, rows: &[Row]) -> Result<()> {
+fn json(rows: &[Row]) -> String {
     let rows: Vec<_> = rows
         .iter()
         .map(|row| {
@@ -164,7 +162,5 @@ fn write_json(path: &Path, rows: &[Row]) -> Result<()> {
             })
         })
         .collect();
-    let report = json!({"bench": "read", "unit": "us", "rows": rows});
-    std::fs::write(path, format!("{report:#}\n"))
-        .with_context(|| format!("failed to write `{}`", path.display()))
+    format!("{:#}", json!({"bench": "read", "unit": "us", "rows": rows}))
 }

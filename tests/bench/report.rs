@@ -11,6 +11,7 @@ use std::time::Duration;
 use anyhow::{Context as _, Result, bail, ensure};
 use comfy_table::Table;
 use ibsr_cli::{Answer, finish};
+use ibsr_tests::bench::write_where_asked;
 use serde_json::{Value, json};
 
 #[path = "report/measure.rs"]
@@ -208,9 +209,7 @@ impl Measured {
 fn show(rows: u64, measured: &[Measured]) -> Result<Answer> {
     let base = measured.iter().find(|way| way.name == "DuckDB: both");
     println!("{}", table(rows, measured, base));
-    if let Some(path) = std::env::var_os("JSON") {
-        write_json(Path::new(&path), measured, base)?;
-    }
+    write_where_asked("JSON", || json(measured, base))?;
     let is_met = base.is_none_or(|base| measured.iter().all(|way| way.is_within(way.shares(base))));
     Ok(if is_met { Answer::Yes } else { Answer::No })
 }
@@ -252,7 +251,7 @@ fn bound(way: &Measured, shares: (f64, f64)) -> String {
     }
 }
 
-fn write_json(path: &Path, measured: &[Measured], base: Option<&Measured>) -> Result<()> {
+fn json(measured: &[Measured], base: Option<&Measured>) -> String {
     let ms = |time: Duration| u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
     let rows: Vec<_> = measured
         .iter()
@@ -268,7 +267,5 @@ fn write_json(path: &Path, measured: &[Measured], base: Option<&Measured>) -> Re
             })
         })
         .collect();
-    let report = json!({"bench": "report", "unit": "ms", "rows": rows});
-    std::fs::write(path, format!("{report:#}\n"))
-        .with_context(|| format!("failed to write `{}`", path.display()))
+    format!("{:#}", json!({"bench": "report", "unit": "ms", "rows": rows}))
 }

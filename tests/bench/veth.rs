@@ -10,13 +10,13 @@
 //! share smaller. Rows run in turn. Ends with 1 when a bound is missed. With `JSON=FILE` the
 //! rows are written there too.
 
-use std::path::Path;
 use std::process::ExitCode;
 use std::sync::mpsc::sync_channel;
 use std::thread;
 
-use anyhow::{Context as _, Result, bail};
+use anyhow::{Result, bail};
 use ibsr_cli::{Answer, finish};
+use ibsr_tests::bench::write_where_asked;
 use ibsr_tests::netns::Pair;
 
 #[path = "veth/output.rs"]
@@ -52,10 +52,6 @@ fn run() -> Result<Answer> {
     sent?;
     let rows = received?;
     println!("{}", output::table(&rows));
-    if let Some(path) = std::env::var_os("JSON") {
-        let path = Path::new(&path);
-        std::fs::write(path, output::json(&rows) + "\n")
-            .with_context(|| format!("failed to write `{}`", path.display()))?;
-    }
+    write_where_asked("JSON", || output::json(&rows))?;
     Ok(if output::is_kept(&rows) { Answer::Yes } else { Answer::No })
 }

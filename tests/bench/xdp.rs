@@ -9,11 +9,11 @@
 //! `JSON=FILE` and `SVG=FILE` the rows are written there too; with `ONLY=TEXT` only rows whose
 //! name holds it are measured.
 
-use std::path::Path;
 use std::process::ExitCode;
 
-use anyhow::{Context as _, Result, bail};
+use anyhow::{Result, bail};
 use ibsr_cli::{Answer, finish};
+use ibsr_tests::bench::write_where_asked;
 
 #[path = "xdp/chart.rs"]
 mod chart;
@@ -43,15 +43,7 @@ fn run() -> Result<Answer> {
         rows.map(|row| measure::measure(&programs, row)).collect::<Result<_>>()?;
     let bounds = output::bounds(&measured);
     println!("{}\n\n{}", output::table(&measured), output::bounds_table(&bounds));
-    write("JSON", || output::json(&measured, &bounds))?;
-    write("SVG", || chart::svg(&measured))?;
+    write_where_asked("JSON", || output::json(&measured, &bounds))?;
+    write_where_asked("SVG", || chart::svg(&measured))?;
     Ok(if bounds.iter().all(output::Bound::is_kept) { Answer::Yes } else { Answer::No })
-}
-
-/// Writes a file where the variable names one.
-fn write(variable: &str, text: impl FnOnce() -> String) -> Result<()> {
-    let Some(path) = std::env::var_os(variable) else { return Ok(()) };
-    let path = Path::new(&path);
-    std::fs::write(path, text() + "\n")
-        .with_context(|| format!("failed to write `{}`", path.display()))
 }

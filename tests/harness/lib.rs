@@ -7,6 +7,7 @@
 
 #![expect(clippy::missing_panics_doc, reason = "a harness panics: that is how a test fails")]
 
+pub mod bench;
 pub mod bpffs;
 pub mod frames;
 pub mod kernel;
