@@ -38,6 +38,13 @@ const volatile __u8 ibsr_admits_first;
  * unattributed. Default: 20,000, about 1.5 % of a CPU. Cost: none. */
 const volatile __u32 ibsr_insert_cap = 20000;
 
+/* How sources are kept, enum ibsr_table. Effect: which of the tables below are used. Default:
+ * the kernel's LRU. Cost: see docs/performance-sensor.md. */
+const volatile __u32 ibsr_table = IBSR_TABLE_LRU;
+
+/* Sets of `ibsr_sets`. Effect: as many are used. Default: what the map has. Cost: none. */
+const volatile __u32 ibsr_set_count = 1;
+
 /*
  * Sources with a proof. Key: address and destination port. Value: counters since birth.
  * Written by this program on any CPU, atomically; read by ibsr-reader. When full the kernel
@@ -63,6 +70,20 @@ struct {
 	__uint(max_entries, IBSR_DEFAULT_MAX_SOURCES);
 	__uint(map_flags, 0);
 } ibsr_unproven SEC(".maps");
+
+/*
+ * Sources of both kinds, in the place of the two tables above. Key: set. Value: eight ways.
+ * Written by this program on any CPU, atomically (sets.bpf.h); mapped by ibsr-reader. When both
+ * sets of a source are full it evicts another or is refused, and either is counted. 112 bytes
+ * a way, twice as many ways as the capacity: 21 MiB at the default, else 4 KiB.
+ */
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__type(key, __u32);
+	__type(value, struct ibsr_set);
+	__uint(max_entries, 1);
+	__uint(map_flags, BPF_F_MMAPABLE);
+} ibsr_sets SEC(".maps");
 
 /*
  * First packets that wait for the second of their source. Key: bucket. Value: two marks
@@ -93,7 +114,7 @@ struct {
 /*
  * Totals by outcome. Key: 0. Value: counters of one CPU. Written by this program in softirq
  * with plain adds: XDP runs do not nest on a CPU; read by ibsr-reader, which sums them.
- * Cannot be full. 152 bytes a CPU.
+ * Cannot be full. 160 bytes a CPU.
  */
 struct {
 	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
@@ -159,10 +180,13 @@ static __always_inline void track(struct xdp_md *ctx, struct ibsr_totals *totals
 	const struct tables tables = {
 		.proven = &ibsr_proven,
 		.unproven = &ibsr_unproven,
+		.sets = &ibsr_sets,
 		.door = &ibsr_door,
 		.losses = &ibsr_losses,
 		.pending = &ibsr_pending,
 		.seed = ibsr_seed,
+		.kind = ibsr_table,
+		.set_count = ibsr_set_count,
 		.proof = ibsr_proof,
 		.insert_cap = ibsr_insert_cap,
 		.admits_first = ibsr_admits_first,

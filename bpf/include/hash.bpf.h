@@ -27,4 +27,12 @@ static __always_inline __u64 address_hash(const __u8 *addr, __u64 seed)
 	return mix(mix(mix(seed, word[0]), word[1]), 0);
 }
 
+/* Of an address and a port. */
+static __always_inline __u64 source_hash(const struct ibsr_source_key *key, __u64 seed)
+{
+	const __u64 *word = (const __u64 *)key->addr;
+
+	return mix(mix(mix(seed, word[0]), word[1]), 1 + (__u64)key->dst_port);
+}
+
 #endif /* IBSR_HASH_BPF_H */

@@ -65,11 +65,52 @@ struct ibsr_source {
 	__u64 awaited;	    /* private to the program: SYNs whose ACK may still come */
 };
 
+/* Ways of a set: as many sources as share a place in the set-associative table. */
+#define IBSR_SET_WAYS  8
+#define IBSR_TAG_TAKEN 0x80 /* of a tag: the way is taken; the other bits are of the hash */
+
+/* Ways a source of the capacity. At half full no more than a few in a million sources find both
+ * sets that they may live in full. */
+#define IBSR_WAYS_PER_SOURCE 2
+
+/* A source in the set-associative table: what nearly every packet touches. */
+struct ibsr_way {
+	__u8 addr[IBSR_ADDR_BYTES]; /* as in struct ibsr_source_key */
+	__u16 dst_port;		    /* host order */
+	__u16 pad;		    /* zero */
+	__u32 is_proven;	    /* 1: it has shown to be real */
+	__u64 packets;		    /* frames */
+	__u64 bytes;		    /* frame bytes without FCS */
+	__u64 without_ack;	    /* of `packets`: segments without ACK, which are rare */
+	__u64 last_boot_ns;	    /* time of the last packet, at most one kernel tick old */
+	__u32 generation;	    /* odd while the way is being given to another source */
+	__u32 awaited;		    /* private to the program */
+};
+
+/* The rest of it. */
+struct ibsr_way_rare {
+	__u64 syn;
+	__u64 handshakes;
+	__u64 fin;
+	__u64 rst;
+	__u64 born_boot_ns;
+};
+
+/* A set. Fourteen lines of a cache: one of tags, one for each way, five of what is rare. */
+struct ibsr_set {
+	__u64 tags; /* byte i, from the least significant one, of way i; 0: the way is empty */
+	__u32 lock; /* private to the program */
+	__u32 pad[13];
+	struct ibsr_way way[IBSR_SET_WAYS];
+	struct ibsr_way_rare rare[IBSR_SET_WAYS];
+};
+
 /*
  * Totals by outcome, one instance per possible CPU, written by softirq on that CPU only.
  *   received = passed = non_ip + malformed + fragments + other_l4 + other_port + tracked
  *   tracked  = sum of `packets` over sources + unattributed - resumed + insert_failed + evicted
- * where `evicted` is what the kernel's LRU dropped, and so can only be a remainder.
+ * where `evicted` is what the kernel's LRU dropped, and so can only be a remainder; the
+ * set-associative table counts it.
  */
 struct ibsr_totals {
 	__u64 received;
@@ -88,9 +129,10 @@ struct ibsr_totals {
 	__u64 clock_tick;    /* private to the program: kernel tick of `clock_boot_ns` */
 	__u64 clock_boot_ns; /* private to the program: boot clock at that tick */
 	__u64 resumed;	     /* of `unattributed`: counted when the source's next packet came */
-	__u64 promoted;	     /* of `inserted`: entries of proven sources */
+	__u64 promoted;	     /* sources that were proven, with a new entry or in theirs */
 	__u64 cap_second;    /* private to the program: second that `cap_used` belongs to */
 	__u64 cap_used;	     /* private to the program: unproven entries made in it */
+	__u64 evicted;	     /* packets of evicted entries, where the table can tell; else 0 */
 };
 
 /* Packets of one port that no source will ever be charged with. */
@@ -126,6 +168,12 @@ enum ibsr_proof {
 				   * packets can forge it */
 };
 
+/* How sources are kept (field `table` of struct ibsr_meta). */
+enum ibsr_table {
+	IBSR_TABLE_LRU = 1,  /* two LRU hashes of the kernel, proven and unproven */
+	IBSR_TABLE_SETS = 2, /* one set-associative table, for mapping */
+};
+
 /* Which sensor filled the scope. */
 enum ibsr_sensor {
 	IBSR_SENSOR_XDP = 1,
@@ -157,6 +205,8 @@ struct ibsr_meta {
 	__u8 dst_ports[IBSR_PORT_BYTES]; /* bit port%8 of byte port/8 */
 	__u32 proof;			 /* enum ibsr_proof; 0 for other sensors */
 	__u32 admits_first;		 /* 1: no packet waits for a second one */
+	__u32 table;			 /* enum ibsr_table; 0 for other sensors */
+	__u32 pad;			 /* zero */
 };
 
 #ifdef __cplusplus
@@ -167,10 +217,12 @@ struct ibsr_meta {
 
 IBSR_ASSERT(sizeof(struct ibsr_source_key) == 20);
 IBSR_ASSERT(sizeof(struct ibsr_source) == 80);
-IBSR_ASSERT(sizeof(struct ibsr_totals) == 152);
+IBSR_ASSERT(sizeof(struct ibsr_way) == 64);
+IBSR_ASSERT(sizeof(struct ibsr_set) == 64 + IBSR_SET_WAYS * (64 + 40));
+IBSR_ASSERT(sizeof(struct ibsr_totals) == 160);
 IBSR_ASSERT(sizeof(struct ibsr_port_loss) == 40);
 IBSR_ASSERT(sizeof(struct ibsr_losses) == 40 * (IBSR_PORT_CELLS + 1));
-IBSR_ASSERT(sizeof(struct ibsr_meta) == 128 + IBSR_PORT_BYTES);
+IBSR_ASSERT(sizeof(struct ibsr_meta) == 136 + IBSR_PORT_BYTES);
 IBSR_ASSERT(IBSR_PORT_COUNT == IBSR_PORT_BYTES * 8);
 
 #endif /* IBSR_ABI_H */

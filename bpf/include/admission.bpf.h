@@ -1,0 +1,158 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/*
+ * Which sources get an entry, whatever kind of table keeps them: behind the doorkeeper, below
+ * a cap, proven ones at once.
+ *
+ * It promises that each packet that comes here is counted in one entry, or as unattributed, or
+ * as a failed insert.
+ */
+#ifndef IBSR_ADMISSION_BPF_H
+#define IBSR_ADMISSION_BPF_H
+
+#include "door.bpf.h"
+#include "handshake.bpf.h"
+#include "hash.bpf.h"
+#include "lru.bpf.h"
+#include "proof.bpf.h"
+#include "unattributed.bpf.h"
+#include "ways.bpf.h"
+
+#define NS_PER_SECOND_LOG2 30 /* 1.07 s: a shift instead of a division */
+
+/* The maps and knobs of one sensor. */
+struct tables {
+	void *proven, *unproven, *sets, *door, *losses, *pending;
+	__u64 seed;
+	__u32 kind; /* enum ibsr_table: the verifier removes the code of the other */
+	__u32 set_count;
+	__u32 proof;
+	__u32 insert_cap;
+	__u8 admits_first;
+};
+
+/* An insert makes the kernel's LRU take a lock that all CPUs share. So a flood that knocks
+ * twice with each address gets no more than `cap` of them a second and CPU. */
+static __always_inline int is_below_cap(struct ibsr_totals *totals, __u32 cap)
+{
+	__u64 second = totals->clock_boot_ns >> NS_PER_SECOND_LOG2;
+
+	if (totals->cap_second != second) {
+		totals->cap_second = second;
+		totals->cap_used = 0;
+	}
+	return totals->cap_used++ < cap;
+}
+
+static __always_inline void lose_mark(const struct tables *t, __u64 mark)
+{
+	struct ibsr_source lost = {};
+
+	add_mark(&lost, mark);
+	count_lost(t->losses, mark_port(mark), &lost);
+}
+
+static __always_inline void lose(const struct tables *t, struct ibsr_totals *totals, __u16 port,
+				 const struct ibsr_source *lost)
+{
+	totals->unattributed += lost->packets;
+	count_lost(t->losses, port, lost);
+}
+
+static __always_inline void insert_source(const struct tables *t, struct ibsr_totals *totals,
+					  const struct ibsr_source_key *key,
+					  struct ibsr_source *first, int is_proven)
+{
+	int is_new;
+
+	if (t->kind == IBSR_TABLE_SETS) {
+		const struct place at = place_of(key, t->seed, t->set_count);
+
+		is_new = insert_into_sets(t->sets, &at, totals, key, first, is_proven);
+	} else {
+		is_new = insert_into_lru(is_proven ? t->proven : t->unproven, totals, key, first);
+	}
+	totals->promoted += is_new && is_proven;
+}
+
+/* Charges a packet that waited to its source: to `add` when it went to the same port. It is
+ * resumed before it is attributed, so that no reader sees it in both. */
+static __always_inline void resume(const struct tables *t, struct ibsr_totals *totals,
+				   const struct ibsr_source_key *key, struct ibsr_source *add,
+				   __u64 mark)
+{
+	struct ibsr_source_key other = *key;
+	struct ibsr_source waited = { .last_boot_ns = add->last_boot_ns };
+
+	totals->resumed++;
+	if (mark_port(mark) == key->dst_port) {
+		add_mark(add, mark);
+		return;
+	}
+	other.dst_port = mark_port(mark);
+	add_mark(&waited, mark);
+	insert_source(t, totals, &other, &waited, 0);
+}
+
+/* What a new entry must await besides its own SYNs. Of an entry that was evicted nothing is
+ * known: one ACK may come, and until it does each is looked at. */
+#define AWAITED_BEFORE_BIRTH 1
+
+/* Whether a source is known to be real. Asked only of addresses that have sent
+ * a packet before, so a flood of new ones costs no socket lookups. */
+static __always_inline int is_proven(const struct tables *t, struct xdp_md *ctx,
+				     const struct segment *s, __u64 packets, __u64 handshakes)
+{
+	if (t->proof == IBSR_PROOF_HANDSHAKE)
+		return handshakes;
+	return is_worth_asking(s, packets) && has_connection(ctx, s);
+}
+
+/* A packet of a source that has no entry. */
+static __always_inline void admit(const struct tables *t, struct xdp_md *ctx,
+				  struct ibsr_totals *totals, struct ibsr_source_key *key,
+				  struct ibsr_source *add, const struct segment *s, __u32 frame_len)
+{
+	__u64 hash, left = 0;
+	int proven;
+
+	if (!t->admits_first && frame_len <= MARK_MAX_FRAME) {
+		hash = address_hash(s->src, t->seed);
+		switch (knock(t->door, hash, mark_of(s, frame_len, hash), &left)) {
+		case KNOCK_WAITS:
+			totals->unattributed++;
+			if (left)
+				lose_mark(t, left);
+			return;
+		case KNOCK_CROWDED:
+			lose(t, totals, key->dst_port, add);
+			return;
+		case KNOCK_ADMITTED:
+			break;
+		}
+	}
+	proven = is_proven(t, ctx, s, 0, add->handshakes);
+	if (!proven && !is_below_cap(totals, t->insert_cap)) {
+		if (left)
+			lose_mark(t, left);
+		lose(t, totals, key->dst_port, add);
+		return;
+	}
+	if (left)
+		resume(t, totals, key, add, left);
+	add->awaited += AWAITED_BEFORE_BIRTH;
+	insert_source(t, totals, key, add, proven);
+}
+
+/* Most packets belong to sources that await nothing and need not be looked up among the
+ * pending SYNs. */
+static __always_inline void follow_handshake(const struct tables *t, struct ibsr_totals *totals,
+					     struct ibsr_source *add, const struct segment *s,
+					     __u64 awaited)
+{
+	if (!s->syn && !awaited)
+		return;
+	add->handshakes = handshake_step(t->pending, totals, s, t->seed);
+	add->awaited = add->syn - add->handshakes;
+}
+
+#endif /* IBSR_ADMISSION_BPF_H */

@@ -1,0 +1,164 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/*
+ * Giving the ways of the set-associative table to sources.
+ *
+ * It promises: what a source had counted when it is evicted is added to `evicted`, to the
+ * packet; a source without a proof never evicts a proven one that sent something within the
+ * last minute; a reader of the mapped table can tell when a way changed hands under it; and
+ * nobody waits for long: the lock of a set is tried for a bounded number of times, and who
+ * does not get it counts the packet as a failed insert.
+ */
+#ifndef IBSR_WAYS_BPF_H
+#define IBSR_WAYS_BPF_H
+
+#include "sets.bpf.h"
+
+/* More than another CPU needs to give a way to a source. */
+#define LOCK_TRIES 64
+
+/* What a source is worth halves with each such time without a packet: 2^30 ns, 1.07 s. So a
+ * flood that goes on to other addresses leaves nothing of worth behind. */
+#define HALF_LIFE_LOG2 30
+/* A proven source that was heard within this gives way to a proven one only: 2^36 ns, 69 s. */
+#define PROTECTED_LOG2	36
+#define WORTH_PROTECTED (1ULL << 63)
+#define WORTH_MAX	((1ULL << 31) - 1)
+#define WORTH_SHIFT	32
+#define WORTH_AGE_LOG2	24 /* of two equal ones the older goes; 32 bits of 16.8 ms are two years */
+#define MAX_HALVINGS	63
+
+#define exchange(at, value) __sync_lock_test_and_set(at, value)
+
+static __always_inline int take_lock(struct ibsr_set *set)
+{
+	for (int i = 0; i < LOCK_TRIES; i++)
+		if (!__sync_val_compare_and_swap(&set->lock, 0, 1))
+			return 1;
+	return 0;
+}
+
+static __always_inline void drop_lock(struct ibsr_set *set)
+{
+	exchange(&set->lock, 0);
+}
+
+static __always_inline __u64 worth(const struct ibsr_way *way, __u64 now_boot_ns)
+{
+	__u64 last = way->last_boot_ns;
+	__u64 idle_ns = now_boot_ns > last ? now_boot_ns - last : 0;
+	__u64 halvings = idle_ns >> HALF_LIFE_LOG2;
+	__u64 packets = halvings <= MAX_HALVINGS ? way->packets >> halvings : 0;
+
+	packets = (packets < WORTH_MAX ? packets : WORTH_MAX) << WORTH_SHIFT;
+	packets |= (__u32)(last >> WORTH_AGE_LOG2);
+	return way->is_proven && !(idle_ns >> PROTECTED_LOG2) ? packets | WORTH_PROTECTED : packets;
+}
+
+/* The way of a full set that is given away first, or NO_WAY when none may be. */
+static __always_inline __u32 least_worth(const struct ibsr_set *set, __u64 now_boot_ns,
+					 int is_proven)
+{
+	__u64 least = is_proven ? ~0ULL : WORTH_PROTECTED;
+	__u32 found = NO_WAY;
+
+	for (__u32 i = 0; i < IBSR_SET_WAYS; i++) {
+		__u64 of_way = worth(&set->way[i & WAY_MASK], now_boot_ns);
+
+		if (of_way < least) {
+			least = of_way;
+			found = i;
+		}
+	}
+	forget(found);
+	return found;
+}
+
+/*
+ * The caller holds the lock. Counters are exchanged, so that a CPU that still counts for the
+ * source before is either in what is evicted or in what follows. The tag comes last: until
+ * then nobody finds the newcomer.
+ */
+static __always_inline void give_way(struct ibsr_totals *totals, const struct spot *spot, __u8 tag,
+				     const struct ibsr_source_key *key,
+				     const struct ibsr_source *first, int is_proven)
+{
+	struct ibsr_way *way = way_of(spot);
+	struct ibsr_way_rare *rare = rare_of(spot);
+	__u32 shift = (spot->way & WAY_MASK) * 8;
+	__u32 generation = way->generation;
+
+	exchange(&way->generation, generation + 1);
+	totals->evicted += exchange(&way->packets, first->packets);
+	exchange(&way->bytes, first->bytes);
+	exchange(&way->without_ack, first->packets - first->ack);
+	exchange(&way->awaited, (__u32)first->awaited);
+	exchange(&rare->syn, first->syn);
+	exchange(&rare->handshakes, first->handshakes);
+	exchange(&rare->fin, first->fin);
+	exchange(&rare->rst, first->rst);
+	__builtin_memcpy(way->addr, key->addr, IBSR_ADDR_BYTES);
+	way->dst_port = key->dst_port;
+	way->is_proven = is_proven;
+	way->last_boot_ns = first->last_boot_ns;
+	rare->born_boot_ns = bpf_ktime_get_boot_ns();
+	exchange(&way->generation, generation + 2);
+	spot->set->tags = (spot->set->tags & ~(0xffULL << shift)) | ((__u64)tag << shift);
+}
+
+/* The caller holds the locks of both sets. Returns 1 for a new entry. */
+static __always_inline int settle(struct ibsr_totals *totals, struct spot *spot, __u8 tag,
+				  const struct ibsr_source_key *key,
+				  const struct ibsr_source *first, int is_proven)
+{
+	if (spot->way != NO_WAY) {
+		add_to_way(spot, first);
+		return 0;
+	}
+	spot->way = is_full(spot->set) ? least_worth(spot->set, first->last_boot_ns, is_proven)
+				       : lowest_byte(~spot->set->tags & EACH_TAKEN);
+	if (spot->way == NO_WAY) {
+		totals->insert_failed += first->packets;
+		return 0;
+	}
+	give_way(totals, spot, tag, key, first, is_proven);
+	totals->inserted++;
+	return 1;
+}
+
+/* Counts `first` in a new entry, or in the one that another CPU made meanwhile. Returns 1 for a
+ * new one. The home is locked first, so two CPUs with one source meet there. */
+static __always_inline int insert_into_sets(void *sets, const struct place *at,
+					    struct ibsr_totals *totals,
+					    const struct ibsr_source_key *key,
+					    const struct ibsr_source *first, int is_proven)
+{
+	struct ibsr_set *home = bpf_map_lookup_elem(sets, &at->home), *other = NULL;
+	struct spot spot = { .set = home };
+	int is_new;
+
+	if (!home || !take_lock(home)) {
+		totals->insert_failed += first->packets;
+		return 0;
+	}
+	spot.way = find_in(home, at->tag, key);
+	if (spot.way == NO_WAY && is_full(home)) {
+		other = bpf_map_lookup_elem(sets, &at->other);
+		if (other && !take_lock(other))
+			other = NULL;
+	}
+	if (other) {
+		__u32 way = find_in(other, at->tag, key);
+
+		if (way != NO_WAY || !is_full(other)) {
+			spot.set = other;
+			spot.way = way;
+		}
+	}
+	is_new = settle(totals, &spot, at->tag, key, first, is_proven);
+	if (other)
+		drop_lock(other);
+	drop_lock(home);
+	return is_new;
+}
+
+#endif /* IBSR_WAYS_BPF_H */
