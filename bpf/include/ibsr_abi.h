@@ -79,9 +79,9 @@ struct ibsr_way {
 	__u16 dst_port;		    /* host order */
 	__u16 pad;		    /* zero */
 	__u32 is_proven;	    /* 1: it has shown to be real */
-	__u64 packets;		    /* frames */
+	__u64 ack;		    /* segments with ACK: with the next line, all packets */
+	__u64 without_ack;	    /* segments without ACK */
 	__u64 bytes;		    /* frame bytes without FCS */
-	__u64 without_ack;	    /* of `packets`: segments without ACK, which are rare */
 	__u64 last_boot_ns;	    /* time of the last packet, at most one kernel tick old */
 	__u32 generation;	    /* odd while the way is being given to another source */
 	__u32 awaited;		    /* private to the program */

@@ -125,9 +125,9 @@ static __always_inline void add_to_way(const struct spot *spot, const struct ibs
 	struct ibsr_way *way = way_of(spot);
 	struct ibsr_way_rare *rare = rare_of(spot);
 
-	shared_add(&way->packets, add->packets);
-	shared_add(&way->bytes, add->bytes);
+	shared_add(&way->ack, add->ack);
 	shared_add(&way->without_ack, add->packets - add->ack);
+	shared_add(&way->bytes, add->bytes);
 	if (add->awaited)
 		__sync_fetch_and_add(&way->awaited, (__u32)add->awaited);
 	shared_add(&rare->syn, add->syn);
@@ -138,23 +138,30 @@ static __always_inline void add_to_way(const struct spot *spot, const struct ibs
 		way->last_boot_ns = add->last_boot_ns;
 }
 
+static __always_inline __u64 packets_of(const struct ibsr_way *way)
+{
+	return way->ack + way->without_ack;
+}
+
 /* Proven, and no ACK of a handshake is awaited. */
 static __always_inline int is_settled(const struct ibsr_way *way)
 {
 	return way->is_proven && !way->awaited;
 }
 
-/* A packet of a settled source. Two atomic adds: nearly every packet carries an ACK, so what
- * is counted are those without. */
+/* A packet of a settled source. Two atomic adds: packets are counted in two parts of which
+ * each takes one. */
 static __always_inline void add_plain_to_way(const struct spot *spot, const struct segment *s,
 					     __u32 frame_len, __u64 now_boot_ns)
 {
 	struct ibsr_way *way = way_of(spot);
 	struct ibsr_way_rare *rare = rare_of(spot);
 
-	__sync_fetch_and_add(&way->packets, 1);
+	if (s->ack)
+		__sync_fetch_and_add(&way->ack, 1);
+	else
+		__sync_fetch_and_add(&way->without_ack, 1);
 	__sync_fetch_and_add(&way->bytes, frame_len);
-	shared_add(&way->without_ack, !s->ack);
 	shared_add(&rare->fin, s->fin);
 	shared_add(&rare->rst, s->rst);
 	if (way->last_boot_ns != now_boot_ns)

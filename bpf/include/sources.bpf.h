@@ -80,7 +80,7 @@ static __always_inline void count_rare_in_sets(const struct tables *t, struct xd
 		admit(t, ctx, totals, key, add, s, frame_len);
 		return;
 	}
-	if (!known->is_proven && is_proven(t, ctx, s, known->packets, add->handshakes))
+	if (!known->is_proven && is_proven(t, ctx, s, packets_of(known), add->handshakes))
 		totals->promoted += !__sync_val_compare_and_swap(&known->is_proven, 0, 1);
 	add_to_way(spot, add);
 }

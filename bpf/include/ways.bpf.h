@@ -47,7 +47,7 @@ static __always_inline __u64 worth(const struct ibsr_way *way, __u64 now_boot_ns
 	__u64 last = way->last_boot_ns;
 	__u64 idle_ns = now_boot_ns > last ? now_boot_ns - last : 0;
 	__u64 halvings = idle_ns >> HALF_LIFE_LOG2;
-	__u64 packets = halvings <= MAX_HALVINGS ? way->packets >> halvings : 0;
+	__u64 packets = halvings <= MAX_HALVINGS ? packets_of(way) >> halvings : 0;
 
 	packets = (packets < WORTH_MAX ? packets : WORTH_MAX) << WORTH_SHIFT;
 	packets |= (__u32)(last >> WORTH_AGE_LOG2);
@@ -88,9 +88,9 @@ static __always_inline void give_way(struct ibsr_totals *totals, const struct sp
 	__u32 generation = way->generation;
 
 	exchange(&way->generation, generation + 1);
-	totals->evicted += exchange(&way->packets, first->packets);
+	totals->evicted += exchange(&way->ack, first->ack);
+	totals->evicted += exchange(&way->without_ack, first->packets - first->ack);
 	exchange(&way->bytes, first->bytes);
-	exchange(&way->without_ack, first->packets - first->ack);
 	exchange(&way->awaited, (__u32)first->awaited);
 	exchange(&rare->syn, first->syn);
 	exchange(&rare->handshakes, first->handshakes);

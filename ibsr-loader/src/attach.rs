@@ -11,8 +11,10 @@ use std::time::{Duration, Instant};
 
 use anyhow::Result;
 use ibsr_cli::Answer;
-use ibsr_proto::abi::{Evidence, XdpMode, hex};
-use ibsr_proto::pins::{LINK, LINK_MODE, MAP_MODE, PIN_GROUP, PROG, Scope, XDP_MAPS};
+use ibsr_proto::abi::{Evidence, Table, XdpMode, hex};
+use ibsr_proto::pins::{
+    LINK, LINK_MODE, MAP_MODE, MAPPED_MODE, PIN_GROUP, PROG, SETS, Scope, XDP_MAPS,
+};
 use ibsr_proto::ports::PortSet;
 use rustix::fs::Gid;
 use tracing::{debug, info, warn};
@@ -84,6 +86,7 @@ impl Attach {
                 ifindex,
                 settings: Settings {
                     ports,
+                    table: args.table.into(),
                     max_sources: args.max_sources,
                     proof: args.proof.into(),
                     admits_first: args.admit_first,
@@ -255,12 +258,19 @@ impl Attach {
         evidence: Evidence,
     ) -> Result<Stage> {
         let settings = &self.wanted.settings;
+        let is_mapped = settings.table == Table::Sets;
+        anyhow::ensure!(
+            !is_mapped || evidence >= Evidence::Frozen,
+            "the kernel does not freeze maps, so the group could write the set-associative table\n\
+             hint: attach with `--table lru`"
+        );
         let digest = loaded.proof().sha256;
         loaded.describe(&meta::describe(&self.target, settings, epoch, mode, evidence, digest)?)?;
         let stage = Stage::create(self.scope.next_dir(root.path()), self.group)?;
         stage.pin(PROG, loaded.prog(), LINK_MODE)?;
         for (pin, _) in XDP_MAPS {
-            stage.pin(pin, loaded.map(pin), MAP_MODE)?;
+            let mode = if is_mapped && pin == SETS { MAPPED_MODE } else { MAP_MODE };
+            stage.pin(pin, loaded.map(pin), mode)?;
         }
         Ok(stage)
     }
@@ -282,6 +292,7 @@ impl Attach {
             mode = mode.as_str(),
             evidence = evidence.as_str(),
             dst_ports = %self.wanted.settings.ports,
+            table = self.wanted.settings.table.as_str(),
             max_sources = self.wanted.settings.max_sources,
             link_id,
             "{what}"

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use ibsr_cli::{Format, Generate, LogArgs, parse_duration};
-use ibsr_proto::abi::{DEFAULT_MAX_SOURCES, Evidence, ProofKind, XdpMode};
+use ibsr_proto::abi::{DEFAULT_MAX_SOURCES, Evidence, ProofKind, Table, XdpMode};
 use ibsr_proto::pins::{PIN_GROUP, PIN_ROOT, Scope};
 use ibsr_proto::ports::PortRange;
 
@@ -152,11 +152,20 @@ pub struct XdpArgs {
     )]
     pub dst_ports: Vec<PortRange>,
 
-    /// Capacity of each of the two source tables in (source, port) pairs
+    /// How sources are kept
     ///
-    /// One holds proven sources, one the others. About 152 bytes each, allocated at once: 29
-    /// MiB for both at the default. When a table is full the kernel drops entries that were not
-    /// used lately; the loss is counted.
+    /// Two LRU hashes of the kernel, one for proven sources and one for the others, or one
+    /// set-associative table, which costs a packet less, counts what it evicts and is read by
+    /// mapping it. The latter begins a new epoch with each new program.
+    #[arg(long, value_enum, default_value_t = TableKind::Lru, env = "IBSR_TABLE")]
+    pub table: TableKind,
+
+    /// Capacity in (source, port) pairs
+    ///
+    /// Of each of the two LRU tables: about 152 bytes a pair, 29 MiB for both at the default.
+    /// Of the set-associative table, which has two ways a pair: 224 bytes, 21 MiB. Allocated at
+    /// once. When a table is full, entries that were not used lately are dropped; the loss is
+    /// counted.
     #[arg(long, value_name = "N", default_value_t = DEFAULT_MAX_SOURCES, env = "IBSR_MAX_SOURCES",
           value_parser = clap::value_parser!(u32).range(1..=MAX_SOURCES_LIMIT))]
     pub max_sources: u32,
@@ -223,6 +232,24 @@ impl From<Mode> for XdpMode {
         match mode {
             Mode::Native => Self::Native,
             Mode::Generic => Self::Generic,
+        }
+    }
+}
+
+/// `--table`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum TableKind {
+    /// The kernel's own, one for proven sources and one for the others.
+    Lru,
+    /// One set-associative table.
+    SetAssoc,
+}
+
+impl From<TableKind> for Table {
+    fn from(kind: TableKind) -> Self {
+        match kind {
+            TableKind::Lru => Self::Lru,
+            TableKind::SetAssoc => Self::Sets,
         }
     }
 }

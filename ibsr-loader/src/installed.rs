@@ -11,10 +11,10 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result};
 use ibsr_proto::abi::{
-    Evidence, Losses, Meta, MetaError, ProofKind, SourceCounts, SourceKey, XdpMode,
+    Evidence, Losses, Meta, MetaError, ProofKind, Set, SourceCounts, SourceKey, Table, XdpMode,
 };
 use ibsr_proto::pins::{
-    DOOR, LINK, LOSSES, META, PENDING, PROG, PROVEN, Scope, TOTALS, UNPROVEN, XDP_MAPS,
+    DOOR, LINK, LOSSES, META, PENDING, PROG, PROVEN, SETS, Scope, TOTALS, UNPROVEN, XDP_MAPS,
 };
 use ibsr_proto::ports::PortSet;
 use libbpf_rs::{MapCore as _, MapFlags, MapHandle};
@@ -173,9 +173,13 @@ impl Installed {
 
     /// Whether every pin is what its name says and as large as the description says.
     fn is_whole(&self, meta: &Meta) -> bool {
+        let settings = settings_of(meta);
         let fits = |pin: &str, info: &MapInfo| match pin {
+            SETS => {
+                info.max_entries == settings.sets() && info.value_size as usize == size_of::<Set>()
+            }
             PROVEN | UNPROVEN => {
-                info.max_entries == meta.max_sources
+                info.max_entries == settings.lru_entries()
                     && info.key_size as usize == size_of::<SourceKey>()
                     && info.value_size as usize == size_of::<SourceCounts>()
             }
@@ -288,6 +292,7 @@ pub fn is_sensor(prog: &ProgInfo) -> bool {
 pub fn settings_of(meta: &Meta) -> Settings {
     Settings {
         ports: PortSet::from_bitmap(meta.dst_ports),
+        table: Table::from_abi(meta.table).unwrap_or(Table::Lru),
         max_sources: meta.max_sources,
         proof: ProofKind::from_abi(meta.proof).unwrap_or(ProofKind::Socket),
         admits_first: meta.admits_first != 0,

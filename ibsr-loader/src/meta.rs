@@ -78,6 +78,8 @@ pub fn describe(
         dst_ports: *settings.ports.bitmap(),
         proof: settings.proof as u32,
         admits_first: settings.admits_first.into(),
+        table: settings.table as u32,
+        pad: 0,
     })
 }
 

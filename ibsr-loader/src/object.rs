@@ -10,9 +10,11 @@ use std::mem::MaybeUninit;
 use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
 
 use anyhow::{Context as _, Result};
-use ibsr_proto::abi::{CpuTotals, Evidence, Meta, ProofKind, SourceCounts, SourceKey};
+use ibsr_proto::abi::{
+    CpuTotals, Evidence, Meta, ProofKind, Set, SourceCounts, SourceKey, Table, set_count,
+};
 use ibsr_proto::conservation::Totals;
-use ibsr_proto::pins::{DOOR, LOSSES, META, PENDING, PROVEN, TOTALS, UNPROVEN};
+use ibsr_proto::pins::{DOOR, LOSSES, META, PENDING, PROVEN, SETS, TOTALS, UNPROVEN};
 use ibsr_proto::ports::PortSet;
 use ibsr_prove::{Insn, Proof, XDP_OBSERVER, kernel_tags, prove};
 use libbpf_rs::skel::{OpenSkel as _, SkelBuilder as _};
@@ -40,7 +42,9 @@ mod skel {
 pub struct Settings {
     /// Ports to track.
     pub ports: PortSet,
-    /// Capacity of each source table.
+    /// How sources are kept.
+    pub table: Table,
+    /// Capacity: of each LRU table, or half the ways of the set-associative one.
     pub max_sources: u32,
     /// What makes a source proven.
     pub proof: ProofKind,
@@ -48,11 +52,31 @@ pub struct Settings {
     pub admits_first: bool,
 }
 
-/// Maps that a new program of the same layout goes on filling. The other two hold marks that
-/// depend on the seed, and each program has its own.
+impl Settings {
+    /// Entries of each LRU table: a map has one at least, used or not.
+    #[must_use]
+    pub const fn lru_entries(&self) -> u32 {
+        match self.table {
+            Table::Lru => self.max_sources,
+            Table::Sets => 1,
+        }
+    }
+
+    /// Sets of the set-associative table, at least one.
+    #[must_use]
+    pub const fn sets(&self) -> u32 {
+        match self.table {
+            Table::Lru => 1,
+            Table::Sets => set_count(self.max_sources),
+        }
+    }
+}
+
+/// Maps that a new program of the same layout goes on filling. Where something lies in the
+/// others depends on the seed, and each program has its own.
 const KEPT: [&str; 4] = [PROVEN, UNPROVEN, TOTALS, LOSSES];
 /// Every map but `meta`, which no program uses.
-const USED: [&str; 6] = [PROVEN, UNPROVEN, TOTALS, LOSSES, PENDING, DOOR];
+const USED: [&str; 7] = [PROVEN, UNPROVEN, SETS, TOTALS, LOSSES, PENDING, DOOR];
 
 /// Where the maps of a new program come from.
 #[derive(Debug)]
@@ -139,10 +163,15 @@ fn configure(skel: &mut skel::OpenObserveXdpSkel<'_>, settings: &Settings) -> Re
     rodata.ibsr_seed = random()?;
     rodata.ibsr_proof = settings.proof as u32;
     rodata.ibsr_admits_first = settings.admits_first.into();
+    rodata.ibsr_table = settings.table as u32;
+    rodata.ibsr_set_count = settings.sets();
     for table in [&mut skel.maps.ibsr_proven, &mut skel.maps.ibsr_unproven] {
-        table.set_max_entries(settings.max_sources).context("failed to size the source tables")?;
+        table
+            .set_max_entries(settings.lru_entries())
+            .context("failed to size the source tables")?;
     }
-    Ok(())
+    let sets = &mut skel.maps.ibsr_sets;
+    sets.set_max_entries(settings.sets()).context("failed to size the set-associative table")
 }
 
 /// Keeps the maps that are to be kept and makes the others exclusive where that is wanted and
@@ -182,6 +211,7 @@ fn open_map<'a, 'obj>(
         META => &mut maps.ibsr_meta,
         PROVEN => &mut maps.ibsr_proven,
         UNPROVEN => &mut maps.ibsr_unproven,
+        SETS => &mut maps.ibsr_sets,
         TOTALS => &mut maps.ibsr_totals,
         LOSSES => &mut maps.ibsr_losses,
         PENDING => &mut maps.ibsr_pending,
@@ -298,6 +328,7 @@ impl Loaded<'_> {
             META => maps.ibsr_meta.as_fd(),
             PROVEN => maps.ibsr_proven.as_fd(),
             UNPROVEN => maps.ibsr_unproven.as_fd(),
+            SETS => maps.ibsr_sets.as_fd(),
             TOTALS => maps.ibsr_totals.as_fd(),
             LOSSES => maps.ibsr_losses.as_fd(),
             PENDING => maps.ibsr_pending.as_fd(),
@@ -346,13 +377,25 @@ impl Loaded<'_> {
         totals(map)?.context("the totals have no entry")
     }
 
-    /// The entry of a source without a proof.
+    /// The entry of a source without a proof, in whatever table it is.
     ///
     /// # Errors
-    /// When the map cannot be read.
+    /// When a map cannot be read.
     pub fn unproven(&self, key: &SourceKey) -> Result<Option<SourceCounts>> {
         let bytes = self.skel.maps.ibsr_unproven.lookup(key.as_bytes(), MapFlags::ANY)?;
-        Ok(bytes.and_then(|bytes| SourceCounts::read_from_bytes(&bytes).ok()))
+        if let Some(bytes) = bytes {
+            return Ok(SourceCounts::read_from_bytes(&bytes).ok());
+        }
+        let sets = &self.skel.maps.ibsr_sets;
+        for at in 0..sets.max_entries() {
+            let bytes = sets.lookup(&at.to_ne_bytes(), MapFlags::ANY)?.unwrap_or_default();
+            let Ok(set) = Set::read_from_bytes(&bytes) else { continue };
+            let found = set.sources().find(|(of, _, is_proven)| of == key && !is_proven);
+            if let Some((_, counts, _)) = found {
+                return Ok(Some(counts));
+            }
+        }
+        Ok(None)
     }
 
     /// Writes the description, once and for all.

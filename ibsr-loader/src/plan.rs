@@ -91,11 +91,11 @@ pub enum Why {
     OtherBoot,
     /// `--mode` asks for another one; a link cannot change it.
     OtherMode,
-    /// Ports, capacity, proof or admission differ.
+    /// Ports, table, capacity, proof or admission differ.
     OtherSettings,
     /// The maps are of another release, or a pin is missing.
     OtherLayout,
-    /// The maps are exclusive, and the program is another one.
+    /// The maps are exclusive, or depend on the seed, and the program is another one.
     Bound,
 }
 
@@ -165,13 +165,14 @@ pub fn leftover(link_prog_id: Option<u32>, prepared_prog_id: Option<u32>) -> Lef
 mod tests {
     use ibsr_proto::ports::PortSet;
 
-    use ibsr_proto::abi::ProofKind;
+    use ibsr_proto::abi::{ProofKind, Table};
 
     use super::*;
 
     fn settings() -> Settings {
         Settings {
             ports: PortSet::all(),
+            table: Table::Lru,
             max_sources: 1000,
             proof: ProofKind::Socket,
             admits_first: false,

@@ -4,7 +4,7 @@
 
 use anyhow::{Context as _, Result};
 use ibsr_cli::Answer;
-use ibsr_proto::abi::{Evidence, ProofKind, SourceCounts, SourceKey, hex};
+use ibsr_proto::abi::{Evidence, ProofKind, SourceCounts, SourceKey, Table, hex};
 use ibsr_proto::conservation::Totals;
 use ibsr_proto::ports::PortSet;
 use ibsr_prove::Proof;
@@ -25,22 +25,38 @@ pub fn run() -> Result<Answer> {
     privilege::limit()?;
     preflight::require_frags()?;
     let ports = PortSet::from_ranges(&["443".parse().context("a port")?]);
-    let settings =
-        Settings { ports, max_sources: 1024, proof: ProofKind::Socket, admits_first: false };
-    let mut storage = Storage::uninit();
-    let prepared = object::prepare(&mut storage, &settings, &Maps::New(Evidence::Exclusive))?;
+    let of = |table| Settings {
+        ports: ports.clone(),
+        table,
+        max_sources: 1024,
+        proof: ProofKind::Socket,
+        admits_first: false,
+    };
+    let [mut lru, mut sets] = [Storage::uninit(), Storage::uninit()];
+    let prepare =
+        |storage, table| object::prepare(storage, &of(table), &Maps::New(Evidence::Exclusive));
+    let prepared = prepare(&mut lru, Table::Lru)?;
     tell_proof(prepared.proof())?;
-    let loaded = prepared.load()?;
+    let loaded = [prepared.load()?, prepare(&mut sets, Table::Sets)?.load()?];
     privilege::drop_all()?;
-    let info = loaded.info();
+    let info = loaded[0].info();
     out::line(&format!("kernel   took it as `{}`, tag {}: equal", info.name, hex(&info.tag)))?;
     let frames = frames();
-    for (what, frame) in &frames {
-        run_one(&loaded, what, frame)?;
+    for (table, loaded) in [Table::Lru, Table::Sets].into_iter().zip(&loaded) {
+        check(loaded, &frames).with_context(|| format!("with `--table {}`", table.as_str()))?;
     }
-    check_counters(&loaded)?;
-    out::line(&format!("frames   {} of {0} passed unchanged, each counted once", frames.len()))?;
+    out::line(&format!(
+        "frames   {} of {0} passed unchanged, each counted once, by either table",
+        frames.len()
+    ))?;
     Ok(Answer::Yes)
+}
+
+fn check(loaded: &Loaded<'_>, frames: &[(&str, Vec<u8>)]) -> Result<()> {
+    for (what, frame) in frames {
+        run_one(loaded, what, frame)?;
+    }
+    check_counters(loaded)
 }
 
 fn tell_proof(proof: &Proof) -> Result<()> {

@@ -9,7 +9,7 @@ use std::path::Path;
 
 use anyhow::{Context as _, Result};
 use ibsr_cli::Answer;
-use ibsr_proto::abi::{Evidence, XdpMode};
+use ibsr_proto::abi::{Evidence, Table, XdpMode};
 use ibsr_proto::conservation::Totals;
 use ibsr_proto::pins::{Scope, TOTALS};
 use ibsr_proto::ports::PortSet;
@@ -69,6 +69,8 @@ struct Facts {
     evidence: Option<&'static str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     dst_ports: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    table: Option<&'static str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     max_sources: Option<u32>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -249,6 +251,7 @@ fn facts(found: &Installed, world: &World) -> Facts {
         mode: meta.and_then(|meta| XdpMode::from_abi(meta.xdp_mode)).map(XdpMode::as_str),
         evidence: meta.and_then(|meta| Evidence::from_abi(meta.evidence)).map(Evidence::as_str),
         dst_ports: meta.map(|meta| PortSet::from_bitmap(meta.dst_ports).to_string()),
+        table: meta.and_then(|meta| Table::from_abi(meta.table)).map(Table::as_str),
         max_sources: meta.map(|meta| meta.max_sources),
         epoch: meta.map(|meta| meta.epoch_text()),
         attached_s: meta
@@ -295,6 +298,7 @@ fn rows(facts: &Facts) -> Vec<(&'static str, String)> {
     row("interface", interface.map(|(name, index)| format!("{name} (index {index})")));
     row("mode", facts.mode.map(str::to_owned));
     row("ports", facts.dst_ports.clone());
+    row("table", facts.table.map(str::to_owned));
     row("capacity", facts.max_sources.map(|max| format!("{max} sources")));
     row("evidence", facts.evidence.map(str::to_owned));
     row("program", facts.program_sha256.clone());

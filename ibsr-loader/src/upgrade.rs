@@ -11,7 +11,7 @@ use std::path::Path;
 
 use anyhow::{Context as _, Result};
 use ibsr_cli::Answer;
-use ibsr_proto::abi::{Evidence, XdpMode, hex};
+use ibsr_proto::abi::{Evidence, Table, XdpMode, hex};
 use ibsr_proto::pins::{LINK, LINK_MODE, Scope};
 use tracing::{info, warn};
 
@@ -40,7 +40,7 @@ pub fn run(attach: &Attach, root: &PinRoot, found: &Installed, course: Course) -
             attach.tell_done("already attached, nothing to do", kept.mode, kept.evidence, id);
             return Ok(Answer::Yes);
         }
-        if kept.evidence < Evidence::Exclusive {
+        if kept.evidence < Evidence::Exclusive && settings.table == Table::Lru {
             return go(attach, root, found, prepared, Some(&kept), Course::SameMaps);
         }
     }

@@ -10,7 +10,15 @@
     reason = "zerocopy's derives make helper types without; each type written here has it"
 )]
 
+mod kinds;
+mod meta;
+mod sets;
+
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
+
+pub use kinds::{Evidence, ProofKind, Sensor, Table, XdpMode};
+pub use meta::MetaError;
+pub use sets::set_count;
 
 /// `IBSR_ABI_VERSION`.
 pub const ABI_VERSION: u32 = 2;
@@ -28,6 +36,10 @@ pub const DEFAULT_MAX_SOURCES: u32 = 100_000;
 pub const PENDING_SLOTS: u32 = 262_144;
 /// `IBSR_DOOR_SLOTS`.
 pub const DOOR_SLOTS: u32 = 1_048_576;
+/// `IBSR_SET_WAYS`.
+pub const SET_WAYS: usize = 8;
+/// `IBSR_WAYS_PER_SOURCE`.
+pub const WAYS_PER_SOURCE: u32 = 2;
 /// `IBSR_PORT_CELLS`: one more cell takes the ports that found theirs taken.
 pub const PORT_CELLS: usize = 256;
 
@@ -119,6 +131,66 @@ abi_struct! {
 }
 
 abi_struct! {
+    /// A source in the set-associative table: what nearly every packet touches.
+    #[derive(Default)]
+    "ibsr_way" => Way {
+        /// Address in network order, IPv4 mapped.
+        addr: [u8; 16],
+        /// Destination port, host order.
+        dst_port: u16,
+        /// Zero.
+        pad: u16,
+        /// 1 when it has shown to be real.
+        is_proven: u32,
+        /// Segments with ACK: with the next field, all packets.
+        ack: u64,
+        /// Segments without ACK.
+        without_ack: u64,
+        /// Frame bytes without FCS.
+        bytes: u64,
+        /// Boot clock at the last packet, at most [`TICK_BOUND_NS`] old.
+        last_boot_ns: u64,
+        /// Odd while the way is being given to another source.
+        generation: u32,
+        /// Private to the program.
+        awaited: u32,
+    }
+}
+
+abi_struct! {
+    /// The rest of it.
+    #[derive(Default)]
+    "ibsr_way_rare" => WayRare {
+        /// SYN without ACK.
+        syn: u64,
+        /// Completed handshakes as seen from ingress.
+        handshakes: u64,
+        /// Any segment with FIN.
+        fin: u64,
+        /// Any segment with RST.
+        rst: u64,
+        /// Boot clock at the insert, exact.
+        born_boot_ns: u64,
+    }
+}
+
+abi_struct! {
+    /// A set of the set-associative table.
+    "ibsr_set" => Set {
+        /// Byte `i`, from the least significant one, is that of way `i`; 0: the way is empty.
+        tags: u64,
+        /// Private to the program.
+        lock: u32,
+        /// Zero.
+        pad: [u32; 13],
+        /// What is touched often.
+        way: [Way; SET_WAYS],
+        /// What is not.
+        rare: [WayRare; SET_WAYS],
+    }
+}
+
+abi_struct! {
     /// Totals of one CPU.
     #[derive(Default)]
     "ibsr_totals" => CpuTotals {
@@ -154,12 +226,14 @@ abi_struct! {
         clock_boot_ns: u64,
         /// Of `unattributed`, counted when the source's next packet came.
         resumed: u64,
-        /// Of `inserted`, entries of proven sources.
+        /// Sources that were proven, with a new entry or in theirs.
         promoted: u64,
         /// Private to the program.
         cap_second: u64,
         /// Private to the program.
         cap_used: u64,
+        /// Packets of evicted entries, where the table can tell; else 0.
+        evicted: u64,
     }
 }
 
@@ -223,12 +297,24 @@ abi_struct! {
         proof: u32,
         /// 1 where no packet waits for a second one of its source.
         admits_first: u32,
+        /// [`Table`] as a number, 0 for other sensors.
+        table: u32,
+        /// Zero.
+        pad: u32,
     }
 }
 
 /// Every struct of the ABI, in the header's order.
-pub const LAYOUTS: [Layout; 5] =
-    [SourceKey::LAYOUT, SourceCounts::LAYOUT, CpuTotals::LAYOUT, PortLoss::LAYOUT, Meta::LAYOUT];
+pub const LAYOUTS: [Layout; 8] = [
+    SourceKey::LAYOUT,
+    SourceCounts::LAYOUT,
+    Way::LAYOUT,
+    WayRare::LAYOUT,
+    Set::LAYOUT,
+    CpuTotals::LAYOUT,
+    PortLoss::LAYOUT,
+    Meta::LAYOUT,
+];
 
 /// FNV-1a (64 bit) over names, offsets and sizes of every field of [`LAYOUTS`].
 pub const ABI_HASH: u64 = hash_layouts(&LAYOUTS);
@@ -263,146 +349,6 @@ const fn hash_bytes(mut hash: u64, bytes: &[u8]) -> u64 {
         at += 1;
     }
     hash
-}
-
-macro_rules! abi_enum {
-    ($(#[$meta:meta])* $name:ident { $( $(#[$variant_meta:meta])* $variant:ident = $value:literal $text:literal, )* }) => {
-        $(#[$meta])*
-        #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-        #[repr(u32)]
-        pub enum $name { $( $(#[$variant_meta])* $variant = $value, )* }
-
-        impl $name {
-            /// From the number in `meta`; `None` for a number this build does not know.
-            #[must_use]
-            pub const fn from_abi(value: u32) -> Option<Self> {
-                match value { $( $value => Some(Self::$variant), )* _ => None }
-            }
-
-            /// The word used in segments and on the terminal.
-            #[must_use]
-            pub const fn as_str(self) -> &'static str {
-                match self { $( Self::$variant => $text, )* }
-            }
-        }
-    };
-}
-
-abi_enum! {
-    /// How strongly the maps are bound to the program.
-    Evidence {
-        /// User space with rights could have written the maps.
-        Plain = 0 "plain",
-        /// No user space could, since load.
-        Frozen = 1 "frozen",
-        /// And no other program could.
-        Exclusive = 2 "exclusive",
-    }
-}
-
-abi_enum! {
-    /// What makes a source proven: an address that its sender cannot have made up.
-    ProofKind {
-        /// An established connection of this host.
-        Socket = 1 "socket",
-        /// A handshake as seen from ingress, which a sender of both its packets can forge.
-        Handshake = 2 "handshake",
-    }
-}
-
-abi_enum! {
-    /// Which sensor filled a scope.
-    Sensor {
-        /// `observe_xdp`.
-        Xdp = 1 "xdp",
-        /// `observe_cgroup`.
-        Cgroup = 2 "cgroup",
-    }
-}
-
-abi_enum! {
-    /// How the XDP program is attached.
-    XdpMode {
-        /// In the driver.
-        Native = 1 "native",
-        /// In the core, behind the driver.
-        Generic = 2 "generic",
-    }
-}
-
-/// Why a `meta` entry cannot be trusted.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[non_exhaustive]
-pub enum MetaError {
-    /// Not ours.
-    #[error(
-        "`meta` does not start with the IBSR magic: found {found:#010x}, expected {META_MAGIC:#010x}"
-    )]
-    Magic {
-        /// What the entry starts with.
-        found: u32,
-    },
-    /// Written by another version.
-    #[error(
-        "the maps have ABI version {version} ({hash:016x}), this program reads version {ABI_VERSION} \
-         ({ABI_HASH:016x}): use the loader and the reader of one release"
-    )]
-    Abi {
-        /// Version in the entry.
-        version: u32,
-        /// Hash in the entry.
-        hash: u64,
-    },
-    /// Not the size of this ABI's entry.
-    #[error("`meta` holds {found} bytes, this program reads {}: use the loader and the reader of one release", size_of::<Meta>())]
-    Size {
-        /// Bytes found.
-        found: usize,
-    },
-}
-
-impl Meta {
-    /// Reads and checks a `meta` entry.
-    ///
-    /// # Errors
-    /// [`MetaError`] naming what was found and what this build expects.
-    pub fn from_abi(bytes: &[u8]) -> Result<Self, MetaError> {
-        let meta =
-            Self::read_from_bytes(bytes).map_err(|_| MetaError::Size { found: bytes.len() })?;
-        if meta.magic != META_MAGIC {
-            return Err(MetaError::Magic { found: meta.magic });
-        }
-        if meta.abi_version != ABI_VERSION || meta.abi_hash != ABI_HASH {
-            return Err(MetaError::Abi { version: meta.abi_version, hash: meta.abi_hash });
-        }
-        Ok(meta)
-    }
-
-    /// Interface name without its padding; empty for other sensors.
-    #[must_use]
-    pub fn ifname(&self) -> String {
-        let end = self.ifname.iter().position(|&byte| byte == 0).unwrap_or(self.ifname.len());
-        String::from_utf8_lossy(&self.ifname[..end]).into_owned()
-    }
-
-    /// The epoch as segments write it: 16 hexadecimal digits.
-    #[must_use]
-    pub fn epoch_text(&self) -> String {
-        format!("{:016x}", self.epoch)
-    }
-
-    /// The boot id as the kernel prints it.
-    #[must_use]
-    pub fn boot_id_text(&self) -> String {
-        let hex = hex(&self.boot_id);
-        [&hex[..8], &hex[8..12], &hex[12..16], &hex[16..20], &hex[20..]].join("-")
-    }
-
-    /// The program digest in hexadecimal.
-    #[must_use]
-    pub fn program_sha256_text(&self) -> String {
-        hex(&self.program_sha256)
-    }
 }
 
 /// Lower-case hexadecimal.

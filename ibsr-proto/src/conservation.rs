@@ -5,7 +5,7 @@
 //! - `tracked = attributed + unattributed - resumed + insert_failed + evicted`
 //!
 //! The kernel drops LRU entries silently, so `evicted` is the remainder of the second line,
-//! and a remainder below zero is a bug. Checked by the reader at every sweep, by the report
+//! and a remainder below zero is a bug. The set-associative table counts what it evicts. Checked by the reader at every sweep, by the report
 //! over files, and by tests.
 
 use serde::{Deserialize, Serialize};
@@ -44,11 +44,19 @@ pub struct Totals {
     pub resumed: u64,
     /// Entries made.
     pub inserted: u64,
-    /// Of `inserted`, entries of proven sources.
+    /// Sources that were proven, with a new entry or in theirs.
     #[serde(default)]
     pub promoted: u64,
     /// SYNs whose completion can no longer be seen.
     pub pending_lost: u64,
+    /// Packets of evicted entries, where the table can tell; else 0.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub evicted: u64,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde calls it so")]
+const fn is_zero(value: &u64) -> bool {
+    *value == 0
 }
 
 /// How the law is broken.
@@ -101,6 +109,7 @@ impl Totals {
             inserted: f(self.inserted, other.inserted),
             promoted: f(self.promoted, other.promoted),
             pending_lost: f(self.pending_lost, other.pending_lost),
+            evicted: f(self.evicted, other.evicted),
         }
     }
 
@@ -127,6 +136,7 @@ impl Totals {
             inserted: self.inserted + cpu.inserted,
             promoted: self.promoted + cpu.promoted,
             pending_lost: self.pending_lost + cpu.pending_lost,
+            evicted: self.evicted + cpu.evicted,
         }
     }
 

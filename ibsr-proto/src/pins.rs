@@ -13,6 +13,9 @@ pub const PIN_GROUP: &str = "ibsr";
 pub const DIR_MODE: u32 = 0o750;
 /// Mode of map pins. The maps are frozen, so no writer is possible; 0640 lets the group read.
 pub const MAP_MODE: u32 = 0o640;
+/// Mode of the pin of a table that is read by mapping it, which the kernel allows on a
+/// descriptor for writing only. The map is frozen, so nobody can write it.
+pub const MAPPED_MODE: u32 = 0o660;
 /// Mode of link pins: whoever may write one may detach the program.
 pub const LINK_MODE: u32 = 0o600;
 
@@ -26,6 +29,8 @@ pub const META: &str = "meta";
 pub const PROVEN: &str = "proven";
 /// Pin of the table of the other sources.
 pub const UNPROVEN: &str = "unproven";
+/// Pin of the set-associative table of both.
+pub const SETS: &str = "sets";
 /// Pin of the totals.
 pub const TOTALS: &str = "totals";
 /// Pin of what no source is charged with, by port.
@@ -39,10 +44,11 @@ pub const DOOR: &str = "door";
 const NEXT_PREFIX: &str = "next-";
 
 /// A file under a scope directory that is a map: pin name and kernel name.
-pub const XDP_MAPS: [(&str, &str); 7] = [
+pub const XDP_MAPS: [(&str, &str); 8] = [
     (META, "ibsr_meta"),
     (PROVEN, "ibsr_proven"),
     (UNPROVEN, "ibsr_unproven"),
+    (SETS, "ibsr_sets"),
     (TOTALS, "ibsr_totals"),
     (LOSSES, "ibsr_losses"),
     (PENDING, "ibsr_pending"),

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! One walk over a hash map, in batches. The only unsafe code of this program: libbpf-rs
+//! One walk over a hash map, in batches. Unsafe, for libbpf-rs
 //! takes a short batch for the last one and loses the rest, and treats most errors as the
 //! end.
 //!

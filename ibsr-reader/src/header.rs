@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! The first line of a segment, from what the loader wrote into `meta`. Pure.
 
-use ibsr_proto::abi::{Evidence, Meta, ProofKind, XdpMode};
+use ibsr_proto::abi::{Evidence, Meta, ProofKind, Table, XdpMode};
 use ibsr_proto::ports::PortSet;
 use ibsr_proto::snapshot::{Header, SCHEMA};
 
@@ -30,6 +30,7 @@ pub fn header(settings: &Settings, meta: &Meta) -> Header {
         xdp_mode: word(XdpMode::from_abi(meta.xdp_mode).map(XdpMode::as_str)),
         period_ms: settings.period_ns / 1_000_000,
         max_sources: meta.max_sources,
+        table: word(Table::from_abi(meta.table).map(Table::as_str)),
         proof: word(ProofKind::from_abi(meta.proof).map(ProofKind::as_str)),
         admits_first: meta.admits_first != 0,
         dst_ports: single.into_iter().map(|(port, _)| port).collect(),

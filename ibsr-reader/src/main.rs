@@ -12,6 +12,7 @@ mod notify;
 mod pinned;
 mod privilege;
 mod reader;
+mod sets;
 mod settings;
 mod spool;
 mod sweep;

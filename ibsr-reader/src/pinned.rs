@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! The pins of one scope, opened read-only and checked before anything is decoded: `meta`
+//! The pins of one scope, opened and checked before anything is decoded: `meta`
 //! first, then type, key size and value size of every map. Never opens the link, whose pin
 //! may detach the program.
 
@@ -10,7 +10,7 @@ use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
 use ibsr_proto::abi::{
-    CpuTotals, Losses, Meta, MetaError, PORT_CELLS, PortLoss, SourceCounts, SourceKey,
+    CpuTotals, Losses, Meta, MetaError, PORT_CELLS, PortLoss, Set, SourceCounts, SourceKey, Table,
 };
 use ibsr_proto::conservation::Totals;
 use ibsr_proto::pins;
@@ -19,6 +19,8 @@ use libbpf_rs::{MapCore as _, MapFlags, MapHandle, MapType};
 use rustix::fs::{Access, access};
 use rustix::io::Errno;
 use zerocopy::FromBytes as _;
+
+use crate::sets::Sets;
 
 /// How often an attach or upgrade that comes in between may make opening start over.
 const OPEN_TRIES: u32 = 10;
@@ -127,6 +129,8 @@ const SOURCES_SHAPE: Shape = Shape {
     key_bytes: size_of::<SourceKey>(),
     value_bytes: size_of::<SourceCounts>(),
 };
+const SETS_SHAPE: Shape =
+    Shape { map_type: MapType::Array, key_bytes: size_of::<u32>(), value_bytes: size_of::<Set>() };
 const TOTALS_SHAPE: Shape = Shape {
     map_type: MapType::PercpuArray,
     key_bytes: size_of::<u32>(),
@@ -145,8 +149,8 @@ const LOSSES_SHAPE: Shape = Shape {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Identity([(u64, u64); IDENTITY.len()]);
 
-const IDENTITY: [&str; 6] =
-    [pins::META, pins::PROVEN, pins::UNPROVEN, pins::TOTALS, pins::LOSSES, pins::LINK];
+const IDENTITY: [&str; 7] =
+    [pins::META, pins::PROVEN, pins::UNPROVEN, pins::SETS, pins::TOTALS, pins::LOSSES, pins::LINK];
 
 impl Identity {
     /// Of the pins under `dir`. Needs no right on the pins themselves.
@@ -189,13 +193,48 @@ pub fn check_root(root: &Path) -> Result<(), PinError> {
 pub struct Pinned {
     /// What the scope is.
     pub meta: Box<Meta>,
-    /// Sources with a proof.
-    pub proven: MapHandle,
-    /// Sources without one.
-    pub unproven: MapHandle,
+    /// Its sources.
+    pub sources: Sources,
     totals: MapHandle,
     losses: MapHandle,
     identity: Identity,
+}
+
+/// Where the sources of a scope are.
+#[derive(Debug)]
+pub enum Sources {
+    /// In two LRU hashes.
+    Lru {
+        /// Those with a proof.
+        proven: MapHandle,
+        /// Those without one.
+        unproven: MapHandle,
+    },
+    /// In one set-associative table.
+    Sets(Sets),
+}
+
+impl Sources {
+    fn open(dir: &Path, meta: &Meta) -> Result<Self, PinError> {
+        let open = |pin| open_map(&dir.join(pin), SOURCES_SHAPE, libbpf_sys::BPF_F_RDONLY);
+        if meta.table != Table::Sets as u32 {
+            return Ok(Self::Lru { proven: open(pins::PROVEN)?, unproven: open(pins::UNPROVEN)? });
+        }
+        let path = dir.join(pins::SETS);
+        let map = open_map(&path, SETS_SHAPE, FOR_MAPPING)?;
+        Sets::map(map).map(Self::Sets).map_err(|source| PinError::Open { path, source })
+    }
+
+    /// How many fit.
+    #[must_use]
+    pub fn max_entries(&self) -> u64 {
+        match self {
+            Self::Lru { proven, unproven } => {
+                u64::from(proven.max_entries()) + u64::from(unproven.max_entries())
+            }
+            Self::Sets(sets) => sets.ways(),
+        }
+    }
 }
 
 impl Pinned {
@@ -217,11 +256,10 @@ impl Pinned {
 
     fn open_once(dir: &Path, identity: Identity) -> Result<Self, PinError> {
         let meta = open_meta(&dir.join(pins::META))?;
-        let open = |pin, shape| open_map(&dir.join(pin), shape);
+        let open = |pin, shape| open_map(&dir.join(pin), shape, libbpf_sys::BPF_F_RDONLY);
         Ok(Self {
+            sources: Sources::open(dir, &meta)?,
             meta,
-            proven: open(pins::PROVEN, SOURCES_SHAPE)?,
-            unproven: open(pins::UNPROVEN, SOURCES_SHAPE)?,
             totals: open(pins::TOTALS, TOTALS_SHAPE)?,
             losses: open(pins::LOSSES, LOSSES_SHAPE)?,
             identity,
@@ -303,7 +341,7 @@ fn add_cell(sum: &mut LossOfPort, dst_port: Option<u16>, of: &PortLoss) {
 }
 
 fn open_meta(path: &Path) -> Result<Box<Meta>, PinError> {
-    let map = open_read_only(path)?;
+    let map = open_pin(path, libbpf_sys::BPF_F_RDONLY)?;
     let found = shape(&map);
     let expected = Shape { map_type: MapType::Array, key_bytes: 4, value_bytes: size_of::<Meta>() };
     // Maps of another release: say so in terms of versions, which the head of every
@@ -325,8 +363,11 @@ fn open_meta(path: &Path) -> Result<Box<Meta>, PinError> {
     Ok(Box::new(meta))
 }
 
-fn open_map(path: &Path, expected: Shape) -> Result<MapHandle, PinError> {
-    let map = open_read_only(path)?;
+/// The kernel maps only what was opened for writing too, frozen or not.
+const FOR_MAPPING: u32 = 0;
+
+fn open_map(path: &Path, expected: Shape, flags: u32) -> Result<MapHandle, PinError> {
+    let map = open_pin(path, flags)?;
     let found = shape(&map);
     if found == expected {
         Ok(map)
@@ -335,17 +376,19 @@ fn open_map(path: &Path, expected: Shape) -> Result<MapHandle, PinError> {
     }
 }
 
-fn open_read_only(path: &Path) -> Result<MapHandle, PinError> {
-    MapHandle::from_pinned_path_with_file_flags(path, libbpf_sys::BPF_F_RDONLY)
-        .map_err(|error| open_error(path, refusal(path, &error)))
+fn open_pin(path: &Path, flags: u32) -> Result<MapHandle, PinError> {
+    MapHandle::from_pinned_path_with_file_flags(path, flags)
+        .map_err(|error| open_error(path, refusal(path, flags, &error)))
 }
 
 /// libbpf-rs keeps the error number to itself and has one word for two refusals: the file
 /// mode's, which the group mends, and the kernel's, which a capability mends.
-fn refusal(path: &Path, error: &libbpf_rs::Error) -> io::Error {
+fn refusal(path: &Path, flags: u32, error: &libbpf_rs::Error) -> io::Error {
+    let wanted =
+        if flags == FOR_MAPPING { Access::READ_OK | Access::WRITE_OK } else { Access::READ_OK };
     match error.kind() {
         libbpf_rs::ErrorKind::NotFound => io::ErrorKind::NotFound.into(),
-        libbpf_rs::ErrorKind::PermissionDenied => match access(path, Access::READ_OK) {
+        libbpf_rs::ErrorKind::PermissionDenied => match access(path, wanted) {
             Err(mode) => mode.into(),
             Ok(()) => Errno::PERM.into(),
         },

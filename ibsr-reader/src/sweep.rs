@@ -11,12 +11,11 @@ use ibsr_proto::abi::{SourceCounts, SourceKey, TICK_BOUND_NS};
 use ibsr_proto::addr::SourceAddr;
 use ibsr_proto::conservation::{ConservationError, Totals};
 use ibsr_proto::snapshot::{LossOfPort, Source, Sweep};
-use libbpf_rs::MapCore as _;
 use zerocopy::FromBytes as _;
 
 use crate::batch::{WalkError, Walker};
 use crate::clock::{Moment, boot_ns};
-use crate::pinned::{PinError, Pinned};
+use crate::pinned::{PinError, Pinned, Sources};
 
 /// Why a sweep could not be finished. Nothing is lost: the next one lists what this one
 /// would have.
@@ -131,24 +130,43 @@ pub fn read(
     let start = boot_ns();
     let (before, _) = pinned.totals()?;
     let mut tally = Tally::default();
-    // In this order: a source that becomes proven in between is listed with both its lives.
-    for (table, is_proven) in [(&pinned.unproven, false), (&pinned.proven, true)] {
-        walker.walk(table, |key, value| {
-            let key = SourceKey::read_from_bytes(key).expect("the key size was checked");
-            let counts = SourceCounts::read_from_bytes(value).expect("the value size was checked");
-            if let Some(row) = tally.take(plan, key, &counts, is_proven) {
-                each(&row);
-            }
-        })?;
-    }
+    walk(&pinned.sources, walker, |key, counts, is_proven| {
+        if let Some(row) = tally.take(plan, key, counts, is_proven) {
+            each(&row);
+        }
+    })?;
     let losses = pinned.losses()?;
     // After the sources: the program counts a packet in the totals first, so these can only
     // be ahead of the sources, never behind.
     let (after, in_flight) = pinned.totals()?;
-    let max_entries =
-        u64::from(pinned.proven.max_entries()) + u64::from(pinned.unproven.max_entries());
+    let max_entries = pinned.sources.max_entries();
     let took = Duration::from_nanos(boot_ns().saturating_sub(start));
     Ok(Reading { tally, before, after, losses, in_flight, max_entries, took })
+}
+
+/// Every source, and whether it is proven; returns how many there were.
+///
+/// # Errors
+/// [`WalkError`]; a mapped table can always be read.
+pub fn walk(
+    sources: &Sources,
+    walker: &mut Walker,
+    mut each: impl FnMut(SourceKey, &SourceCounts, bool),
+) -> Result<u64, WalkError> {
+    let (proven, unproven) = match sources {
+        Sources::Sets(sets) => return Ok(sets.walk(each).entries),
+        Sources::Lru { proven, unproven } => (proven, unproven),
+    };
+    let mut entries = 0;
+    // In this order: a source that becomes proven in between is listed with both its lives.
+    for (table, is_proven) in [(unproven, false), (proven, true)] {
+        entries += walker.walk(table, |key, value| {
+            let key = SourceKey::read_from_bytes(key).expect("the key size was checked");
+            let counts = SourceCounts::read_from_bytes(value).expect("the value size was checked");
+            each(key, &counts, is_proven);
+        })?;
+    }
+    Ok(entries)
 }
 
 /// What was seen of the interface beside the maps.

@@ -12,7 +12,7 @@ use serde::Serialize;
 
 use crate::batch::Walker;
 use crate::clock::{Moment, cpu_ns};
-use crate::pinned::Pinned;
+use crate::pinned::{Pinned, Sources};
 use crate::sweep::{self, Plan};
 
 /// One way.
@@ -30,19 +30,34 @@ struct Way {
 pub fn compare(dir: &Path) -> Result<String> {
     let pinned = Pinned::open(dir)?;
     let mut walker = Walker::default();
-    let ways = [
-        timed("get-next-key and lookup", || {
-            both(&pinned, |table| Ok(walker.walk_by_key(table, |_key, _value| ())?))
-        })?,
-        timed("batches", || both(&pinned, |table| Ok(walker.walk(table, |_key, _value| ())?)))?,
-        timed("sweep that lists nothing", || sweep(&pinned, &mut walker, Some(u64::MAX)))?,
-        timed("sweep that lists every source", || sweep(&pinned, &mut walker, None))?,
-    ];
+    let mut ways = Vec::new();
+    if let Sources::Lru { proven, unproven } = &pinned.sources {
+        ways.push(timed("get-next-key and lookup", || {
+            both(proven, unproven, |table| Ok(walker.walk_by_key(table, |_key, _value| ())?))
+        })?);
+    }
+    ways.push(timed(name_of(&pinned.sources), || {
+        Ok(sweep::walk(&pinned.sources, &mut walker, |_key, _counts, _is_proven| ())?)
+    })?);
+    ways.push(timed("sweep that lists nothing", || sweep(&pinned, &mut walker, Some(u64::MAX)))?);
+    ways.push(timed("sweep that lists every source", || sweep(&pinned, &mut walker, None))?);
     Ok(serde_json::to_string(&ways)?)
 }
 
-fn both(pinned: &Pinned, mut walk: impl FnMut(&MapHandle) -> Result<u64>) -> Result<u64> {
-    Ok(walk(&pinned.unproven)? + walk(&pinned.proven)?)
+/// The way that a sweep takes.
+const fn name_of(sources: &Sources) -> &'static str {
+    match sources {
+        Sources::Lru { .. } => "batches",
+        Sources::Sets(_) => "mapping",
+    }
+}
+
+fn both(
+    proven: &MapHandle,
+    unproven: &MapHandle,
+    mut walk: impl FnMut(&MapHandle) -> Result<u64>,
+) -> Result<u64> {
+    Ok(walk(unproven)? + walk(proven)?)
 }
 
 /// As the service sweeps, with rows as text, which then goes nowhere.

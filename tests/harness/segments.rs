@@ -108,6 +108,7 @@ impl SegmentSpec {
             xdp_mode: "native".into(),
             period_ms: PERIOD_NS / 1_000_000,
             max_sources: 100_000,
+            table: String::new(),
             proof: String::new(),
             admits_first: false,
             dst_ports: vec![443],

@@ -15,6 +15,12 @@ fn meta() -> Meta {
     }
 }
 
+/// The source at capacity must find the table half full, and one source must have a set.
+#[test]
+fn a_table_has_two_ways_for_each_source() {
+    assert_eq!([1, 4, 5, 100_000].map(set_count), [1, 1, 2, 25_000]);
+}
+
 #[test]
 fn a_good_meta_reads_back_as_written() {
     let read = Meta::from_abi(meta().as_bytes()).expect("good");

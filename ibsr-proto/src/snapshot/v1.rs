@@ -46,8 +46,11 @@ pub struct Header {
     pub xdp_mode: String,
     /// Configured time between sweeps; the real one is in each sweep. 0 for a single sweep.
     pub period_ms: u64,
-    /// Capacity of each source table.
+    /// Capacity: of each of two LRU tables, or half the ways of the set-associative one.
     pub max_sources: u32,
+    /// How sources are kept: `lru` or `set-assoc`; empty where that is not known.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub table: String,
     /// What makes a source proven: `socket` or `handshake`; empty where nothing does.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub proof: String,
@@ -142,9 +145,9 @@ pub struct Source {
     pub packets: u64,
     /// Frame bytes without FCS.
     pub bytes: u64,
-    /// Whether the address was proven real when this life began; absent where it cannot be
-    /// known. A source has one life of each kind at most at a time, and counts in the proven
-    /// one from the packet on that proves it.
+    /// Whether the address has been proven real; absent where it cannot be known. With two LRU
+    /// tables a source has one life in each at most, and counts in the proven one from the
+    /// packet on that proves it; in the set-associative one its life becomes a proven one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub proven: Option<bool>,
     /// Boot clock at the first packet of this life of the entry; identifies the life.

@@ -255,6 +255,7 @@ fn header(spec: &SiteSpec, epoch: u64, attached_boot_ns: u64) -> Header {
         xdp_mode: "native".to_owned(),
         period_ms: spec.period_ms,
         max_sources: MAX_SOURCES,
+        table: String::new(),
         proof: String::new(),
         admits_first: false,
         dst_ports: Vec::new(),

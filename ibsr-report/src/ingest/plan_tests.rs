@@ -24,6 +24,7 @@ fn header(boot: &str, epoch: &str) -> Header {
         xdp_mode: "native".into(),
         period_ms: 10_000,
         max_sources: 10,
+        table: String::new(),
         proof: String::new(),
         admits_first: false,
         dst_ports: Vec::new(),

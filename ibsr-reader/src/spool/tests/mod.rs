@@ -53,6 +53,7 @@ pub(super) fn header(epoch: &str) -> Header {
         xdp_mode: "native".into(),
         period_ms: 1_000,
         max_sources: 16,
+        table: String::new(),
         proof: String::new(),
         admits_first: false,
         dst_ports: vec![],

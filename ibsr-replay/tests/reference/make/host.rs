@@ -226,6 +226,7 @@ fn header(number: u64, period_ms: u64, attached_boot_ns: u64) -> Header {
         xdp_mode: "native".to_owned(),
         period_ms,
         max_sources: 1000,
+        table: String::new(),
         proof: String::new(),
         admits_first: false,
         dst_ports: Vec::new(),

@@ -137,6 +137,7 @@ impl Epoch {
             xdp_mode: String::new(),
             period_ms: period_sec * 1000,
             max_sources: 0,
+            table: String::new(),
             proof: String::new(),
             admits_first: false,
             dst_ports: first.dst_ports.clone(),
