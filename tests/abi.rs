@@ -5,7 +5,9 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use ibsr_proto::abi::{self, Evidence, Field, LAYOUTS, Layout, Meta, ProofKind, Sensor, XdpMode};
+use ibsr_proto::abi::{
+    self, Evidence, Field, LAYOUTS, Layout, Meta, ProofKind, Sensor, Set, Table, XdpMode,
+};
 use ibsr_proto::abi::{CpuTotals, SourceCounts, SourceKey};
 use ibsr_proto::pins;
 use ibsr_tests::prog::{Compiled, compilers};
@@ -27,7 +29,10 @@ fn size(ty: BtfType<'_>) -> usize {
     if let Ok(int) = Int::try_from(ty) {
         return int.size();
     }
-    let array = Array::try_from(ty).expect("the ABI has integers and arrays of integers only");
+    if let Ok(of) = Struct::try_from(ty) {
+        return of.size();
+    }
+    let array = Array::try_from(ty).expect("the ABI has integers, structs and arrays of them only");
     array.capacity() * size(array.contained_type())
 }
 
@@ -108,6 +113,11 @@ fn every_enumeration_has_the_values_of_its_twin() {
         assert_eq!(values(&btf, name), twin.collect());
     };
     check("ibsr_evidence", "IBSR_EVIDENCE_", &|value| Some(Evidence::from_abi(value)?.as_str()));
+    let table = |value| match Table::from_abi(value)? {
+        Table::Lru => Some("lru"),
+        Table::Sets => Some("sets"),
+    };
+    check("ibsr_table", "IBSR_TABLE_", &table);
     check("ibsr_sensor", "IBSR_SENSOR_", &|value| Some(Sensor::from_abi(value)?.as_str()));
     check("ibsr_proof", "IBSR_PROOF_", &|value| Some(ProofKind::from_abi(value)?.as_str()));
     check("ibsr_xdp_mode", "IBSR_XDP_", &|value| Some(XdpMode::from_abi(value)?.as_str()));
@@ -128,6 +138,8 @@ fn every_constant_is_that_of_its_twin() {
         ("PROBE_PENDING_SLOTS", i64::from(abi::PENDING_SLOTS)),
         ("PROBE_DOOR_SLOTS", i64::from(abi::DOOR_SLOTS)),
         ("PROBE_PORT_CELLS", abi::PORT_CELLS as i64),
+        ("PROBE_SET_WAYS", abi::SET_WAYS as i64),
+        ("PROBE_WAYS_PER_SOURCE", i64::from(abi::WAYS_PER_SOURCE)),
     ];
     let expected = expected.map(|(name, value)| (name.to_owned(), value)).into();
     assert_eq!(values(&btf, "abi_constants"), expected);
@@ -146,6 +158,7 @@ fn every_pinned_map_has_the_type_and_sizes_that_readers_expect() {
         ("ibsr_meta", (MapType::Array, 4, size_of::<Meta>(), 1)),
         ("ibsr_proven", sources),
         ("ibsr_unproven", sources),
+        ("ibsr_sets", (MapType::Array, 4, size_of::<Set>(), 1)),
         ("ibsr_totals", (MapType::PercpuArray, 4, size_of::<CpuTotals>(), 1)),
         ("ibsr_losses", (MapType::PercpuArray, 4, size_of::<abi::Losses>(), 1)),
         ("ibsr_pending", (MapType::Array, 4, 8, abi::PENDING_SLOTS)),

@@ -337,6 +337,6 @@ fn only_selected_ports_are_tracked() {
     for port in [0, 442, 443, 444, 7_999, 8_000, 8_050, 8_100, 8_101, u16::MAX] {
         bench.see("a port", &v4().ports(443, port).build());
     }
-    assert_eq!((bench.sensor.totals().tracked, bench.sensor.totals().other_port), (4, 6));
+    assert_eq!((bench.totals().tracked, bench.totals().other_port), (4, 6));
     bench.finish();
 }

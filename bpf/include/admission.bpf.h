@@ -131,6 +131,7 @@ static __always_inline void admit(const struct tables *t, struct xdp_md *ctx,
 		}
 	}
 	proven = is_proven(t, ctx, s, 0, add->handshakes);
+	forget(proven);
 	if (!proven && !is_below_cap(totals, t->insert_cap)) {
 		if (left)
 			lose_mark(t, left);
@@ -149,10 +150,14 @@ static __always_inline void follow_handshake(const struct tables *t, struct ibsr
 					     struct ibsr_source *add, const struct segment *s,
 					     __u64 awaited)
 {
+	__u64 completes;
+
 	if (!s->syn && !awaited)
 		return;
-	add->handshakes = handshake_step(t->pending, totals, s, t->seed);
-	add->awaited = add->syn - add->handshakes;
+	completes = handshake_step(t->pending, totals, s, t->seed);
+	forget(completes);
+	add->handshakes = completes;
+	add->awaited = add->syn - completes;
 }
 
 #endif /* IBSR_ADMISSION_BPF_H */

@@ -29,7 +29,8 @@ struct cursor {
  * ways to this point then look alike to it and one visit covers them: eight extension
  * headers cost eight visits, not one for each combination of their kinds.
  */
-#define forget(number) asm volatile("%0 = be32 %0; %0 = be32 %0" : "+r"(number))
+#define forget(number)	   asm volatile("%0 = be32 %0; %0 = be32 %0" : "+r"(number))
+#define forget_u64(number) asm volatile("%0 = be64 %0; %0 = be64 %0" : "+r"(number))
 
 /* The next header when `size` bytes of it are there, or NULL; does not move. */
 static __always_inline void *peek(const struct cursor *c, __u32 size)

@@ -66,15 +66,15 @@ static __always_inline __u16 mark_port(__u64 mark)
 /* Adds the packet of a mark to `to`. */
 static __always_inline void add_mark(struct ibsr_source *to, __u64 mark)
 {
+	__u64 is_syn = mark / MARK_SYN & ~(mark / MARK_ACK) & 1;
+
 	to->packets += 1;
 	to->bytes += (mark >> MARK_LEN_SHIFT) & MARK_MAX_FRAME;
-	if ((mark & MARK_SYN) && !(mark & MARK_ACK)) {
-		to->syn++;
-		to->awaited++;
-	}
-	to->ack += !!(mark & MARK_ACK);
-	to->fin += !!(mark & MARK_FIN);
-	to->rst += !!(mark & MARK_RST);
+	to->syn += is_syn;
+	to->awaited += is_syn;
+	to->ack += mark / MARK_ACK & 1;
+	to->fin += mark / MARK_FIN & 1;
+	to->rst += mark / MARK_RST & 1;
 }
 
 /* What became of a knock. */

@@ -14,7 +14,7 @@ static __always_inline struct ibsr_source increment_of(const struct segment *s, 
 						       __u64 now_boot_ns)
 {
 	struct ibsr_source add = {
-		.syn = s->syn && !s->ack,
+		.syn = s->syn & !s->ack,
 		.ack = s->ack,
 		.fin = s->fin,
 		.rst = s->rst,

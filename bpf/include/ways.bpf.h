@@ -13,27 +13,30 @@
 
 #include "sets.bpf.h"
 
-/* More than another CPU needs to give a way to a source. */
-#define LOCK_TRIES 64
+/* More than another CPU needs to give a way to a source: a contended try takes longer. */
+#define LOCK_TRIES 32
 
-/* What a source is worth halves with each such time without a packet: 2^30 ns, 1.07 s. So a
- * flood that goes on to other addresses leaves nothing of worth behind. */
-#define HALF_LIFE_LOG2 30
+/* What a source is worth falls with the square of its silence, in units of 2^26 ns, 67 ms: a
+ * flood that goes on to other addresses soon leaves nothing of worth behind. The shift leaves
+ * room for fractions; counts of 2^43 packets do not occur. */
+#define SILENCE_LOG2 26
+#define WORTH_SHIFT  20
 /* A proven source that was heard within this gives way to a proven one only: 2^36 ns, 69 s. */
 #define PROTECTED_LOG2	36
 #define WORTH_PROTECTED (1ULL << 63)
-#define WORTH_MAX	((1ULL << 31) - 1)
-#define WORTH_SHIFT	32
-#define WORTH_AGE_LOG2	24 /* of two equal ones the older goes; 32 bits of 16.8 ms are two years */
-#define MAX_HALVINGS	63
 
 #define exchange(at, value) __sync_lock_test_and_set(at, value)
 
 static __always_inline int take_lock(struct ibsr_set *set)
 {
-	for (int i = 0; i < LOCK_TRIES; i++)
-		if (!__sync_val_compare_and_swap(&set->lock, 0, 1))
+#pragma clang loop unroll(disable)
+	for (int i = 0; i < LOCK_TRIES; i++) {
+		if (!*(volatile __u32 *)&set->lock &&
+		    !__sync_val_compare_and_swap(&set->lock, 0, 1))
 			return 1;
+		/* A pause: reading the clock takes about as long as a line of the cache. */
+		bpf_ktime_get_boot_ns();
+	}
 	return 0;
 }
 
@@ -42,35 +45,32 @@ static __always_inline void drop_lock(struct ibsr_set *set)
 	exchange(&set->lock, 0);
 }
 
+/* Without a branch: each would double what the verifier has to look at, eight times over. */
 static __always_inline __u64 worth(const struct ibsr_way *way, __u64 now_boot_ns)
 {
-	__u64 last = way->last_boot_ns;
-	__u64 idle_ns = now_boot_ns > last ? now_boot_ns - last : 0;
-	__u64 halvings = idle_ns >> HALF_LIFE_LOG2;
-	__u64 packets = halvings <= MAX_HALVINGS ? packets_of(way) >> halvings : 0;
+	__s64 since_ns = now_boot_ns - way->last_boot_ns;
+	__u64 silence_ns = since_ns & ~(since_ns >> 63); /* another CPU may be a tick ahead */
+	__u64 silence = silence_ns >> SILENCE_LOG2;
+	__u64 is_recent = ((silence_ns >> PROTECTED_LOG2) - 1) >> 63;
+	__u64 is_protected = is_recent & way->is_proven;
 
-	packets = (packets < WORTH_MAX ? packets : WORTH_MAX) << WORTH_SHIFT;
-	packets |= (__u32)(last >> WORTH_AGE_LOG2);
-	return way->is_proven && !(idle_ns >> PROTECTED_LOG2) ? packets | WORTH_PROTECTED : packets;
+	return (packets_of(way) << WORTH_SHIFT) / (1 + silence * silence) | is_protected << 63;
 }
 
 /* The way of a full set that is given away first, or NO_WAY when none may be. */
 static __always_inline __u32 least_worth(const struct ibsr_set *set, __u64 now_boot_ns,
 					 int is_proven)
 {
-	__u64 least = is_proven ? ~0ULL : WORTH_PROTECTED;
-	__u32 found = NO_WAY;
+	__u64 least = ~0ULL; /* its lowest bits say which way it is */
 
 	for (__u32 i = 0; i < IBSR_SET_WAYS; i++) {
-		__u64 of_way = worth(&set->way[i & WAY_MASK], now_boot_ns);
+		__u64 of_way = (worth(&set->way[i], now_boot_ns) & ~(__u64)WAY_MASK) | i;
 
-		if (of_way < least) {
+		if (of_way < least)
 			least = of_way;
-			found = i;
-		}
+		forget_u64(least);
 	}
-	forget(found);
-	return found;
+	return is_proven || least < WORTH_PROTECTED ? least & WAY_MASK : NO_WAY;
 }
 
 /*

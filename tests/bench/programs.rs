@@ -7,7 +7,7 @@ use std::net::{Ipv4Addr, SocketAddrV4};
 use std::path::Path;
 
 use anyhow::{Context as _, Result, ensure};
-use ibsr_proto::abi::{DEFAULT_MAX_SOURCES, SourceCounts, SourceKey};
+use ibsr_proto::abi::{DEFAULT_MAX_SOURCES, SourceCounts, SourceKey, Table, set_count};
 use ibsr_proto::ports::PortSet;
 use ibsr_tests::prog::{Compiled, XDP_PASS, compilers};
 use libbpf_rs::btf::{Btf, types};
@@ -15,12 +15,17 @@ use libbpf_rs::{MapCore as _, MapFlags, Object, OpenObject, ProgramInput, Progra
 use rustix::time::{ClockId, clock_gettime};
 use zerocopy::IntoBytes as _;
 
+#[path = "placement.rs"]
+mod placement;
+
 /// Name of the program to run in every object.
 const ENTRY: &str = "bench_run";
-/// Tables of sources that some version of the sensor has.
-pub const SOURCE_TABLES: [&str; 3] = ["ibsr_src", "ibsr_proven", "ibsr_unproven"];
-/// The sensor's tables of sources that no flood can evict, of any version: it has one of them.
-const KNOWN_TABLES: [&str; 2] = ["ibsr_proven", "ibsr_src"];
+/// The sensor's LRU tables.
+pub const LRU_TABLES: [&str; 2] = ["ibsr_proven", "ibsr_unproven"];
+/// Its set-associative one.
+pub const SETS: &str = "ibsr_sets";
+/// Its ways to keep sources.
+pub const TABLES: [Table; 2] = [Table::Lru, Table::Sets];
 /// The yardstick's.
 pub const YARD_TABLE: &str = "yard_src";
 /// Ports that the yardstick can hold.
@@ -41,21 +46,28 @@ pub enum Which {
     Parse,
     /// A plain sensor of the publicly known kind.
     Yardstick,
-    /// The sensor.
-    Ours,
+    /// The sensor with one of its tables.
+    Ours(Table),
     /// Puts frames on a wire.
     Sender,
 }
 
 impl Which {
-    const ALL: [Self; 5] = [Self::Floor, Self::Parse, Self::Yardstick, Self::Ours, Self::Sender];
+    const ALL: [Self; 6] = [
+        Self::Floor,
+        Self::Parse,
+        Self::Yardstick,
+        Self::Ours(Table::Lru),
+        Self::Ours(Table::Sets),
+        Self::Sender,
+    ];
 
     const fn file(self) -> &'static str {
         match self {
             Self::Floor => "floor",
             Self::Parse => "parse",
             Self::Yardstick => "yardstick",
-            Self::Ours => "ours",
+            Self::Ours(_) => "ours",
             Self::Sender => "sender",
         }
     }
@@ -150,7 +162,7 @@ impl Programs {
             let is_entry = program.name() == ENTRY;
             program.set_autoload(is_entry);
         }
-        configure(&mut open, btf, settings)?;
+        configure(&mut open, btf, which, settings)?;
         let object = open.load().with_context(|| format!("failed to load `{}`", which.file()))?;
         let loaded = Loaded(object);
         if which == Which::Yardstick {
@@ -160,7 +172,16 @@ impl Programs {
     }
 }
 
-fn configure(open: &mut OpenObject, btf: &Btf<'_>, settings: &Settings) -> Result<()> {
+fn configure(
+    open: &mut OpenObject,
+    btf: &Btf<'_>,
+    which: Which,
+    settings: &Settings,
+) -> Result<()> {
+    let (table, lru_entries, sets) = match which {
+        Which::Ours(Table::Sets) => (Table::Sets, 1, set_count(settings.entries)),
+        _ => (Table::Lru, settings.entries, 1),
+    };
     let ranges = settings.ports.iter().map(|port| Ok(port.to_string().parse()?));
     let ports = PortSet::from_ranges(&ranges.collect::<Result<Vec<_>>>()?);
     let (distinct, words, clients) = match settings.senders {
@@ -174,6 +195,8 @@ fn configure(open: &mut OpenObject, btf: &Btf<'_>, settings: &Settings) -> Resul
         ("gen_sources", distinct.to_ne_bytes()),
         ("gen_schedule_mask", (words - 1).to_ne_bytes()),
         ("gen_ifindex", settings.ifindex.to_ne_bytes()),
+        ("ibsr_table", (table as u32).to_ne_bytes()),
+        ("ibsr_set_count", sets.to_ne_bytes()),
     ];
     for mut map in open.maps_mut() {
         let name = map.name().to_string_lossy().into_owned();
@@ -190,10 +213,12 @@ fn configure(open: &mut OpenObject, btf: &Btf<'_>, settings: &Settings) -> Resul
             map.set_max_entries(words / 2)?;
         } else if name == "gen_clients" {
             map.set_max_entries(clients)?;
-        } else if name == YARD_TABLE || SOURCE_TABLES.contains(&name.as_str()) {
-            let scaled = u64::from(map.max_entries()) * u64::from(settings.entries)
-                / u64::from(DEFAULT_MAX_SOURCES);
-            map.set_max_entries(u32::try_from(scaled)?)?;
+        } else if name == YARD_TABLE {
+            map.set_max_entries(settings.entries)?;
+        } else if name == SETS {
+            map.set_max_entries(sets)?;
+        } else if LRU_TABLES.contains(&name.as_str()) {
+            map.set_max_entries(lru_entries)?;
         }
     }
     Ok(())
@@ -290,10 +315,18 @@ impl Loaded {
     /// # Errors
     /// When the kernel refuses.
     pub fn prove(&self, sources: &[SourceKey]) -> Result<()> {
-        let map = KNOWN_TABLES.into_iter().find_map(|name| self.map(name));
-        let map = map.context("the sensor has no table of sources")?;
+        let (flags, any) = (MapFlags::ANY, MapFlags::ANY);
+        let map = self.map(SETS).context("the sensor has no sets")?;
+        if map.max_entries() > 1 {
+            let sets = placement::filled(sources, map.max_entries())?;
+            let keys: Vec<u32> = (0..map.max_entries()).collect();
+            return map
+                .update_batch(keys.as_bytes(), sets.as_bytes(), map.max_entries(), flags, any)
+                .context("failed to write sets");
+        }
+        let map = self.map(LRU_TABLES[0]).context("the sensor has no table of sources")?;
         let empty = vec![SourceCounts::default(); sources.len()];
-        let (count, flags, any) = (sources.len() as u32, MapFlags::ANY, MapFlags::ANY);
+        let count = sources.len() as u32;
         map.update_batch(sources.as_bytes(), empty.as_bytes(), count, flags, any)
             .context("failed to write sources")
     }

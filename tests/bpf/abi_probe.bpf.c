@@ -17,10 +17,13 @@ enum abi_constants {
 	PROBE_PENDING_SLOTS = IBSR_PENDING_SLOTS,
 	PROBE_DOOR_SLOTS = IBSR_DOOR_SLOTS,
 	PROBE_PORT_CELLS = IBSR_PORT_CELLS,
+	PROBE_SET_WAYS = IBSR_SET_WAYS,
+	PROBE_WAYS_PER_SOURCE = IBSR_WAYS_PER_SOURCE,
 };
 
 enum abi_constants probe_constants;
 enum ibsr_evidence probe_evidence;
 enum ibsr_proof probe_proof;
 enum ibsr_sensor probe_sensor;
+enum ibsr_table probe_table;
 enum ibsr_xdp_mode probe_xdp_mode;

@@ -5,7 +5,7 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use ibsr_proto::abi::{CpuTotals, SourceCounts, SourceKey};
+use ibsr_proto::abi::{CpuTotals, Set, SourceCounts, SourceKey, Table, set_count};
 use ibsr_proto::conservation::Totals;
 use ibsr_proto::ports::PortSet;
 use ibsr_prove::Insn;
@@ -16,8 +16,12 @@ use zerocopy::{FromBytes as _, IntoBytes as _};
 
 /// Name of the sensor's program.
 pub const SENSOR: &str = "ibsr_observe";
-/// Its tables of sources: proven ones and the rest.
-pub const TABLES: [&str; 2] = ["ibsr_proven", "ibsr_unproven"];
+/// Its LRU tables of sources, with whether those in it are proven.
+const LRU_TABLES: [(&str, bool); 2] = [("ibsr_unproven", false), ("ibsr_proven", true)];
+/// Its set-associative one.
+const SETS: &str = "ibsr_sets";
+/// The ways to keep sources.
+pub const TABLES: [Table; 2] = [Table::Lru, Table::Sets];
 /// What every frame gets.
 pub const XDP_PASS: u32 = 2;
 
@@ -113,9 +117,15 @@ pub fn insn(insn: &libbpf_rs::libbpf_sys::bpf_insn) -> Insn {
     Insn { code: insn.code, dst: insn.dst_reg(), src: insn.src_reg(), off: insn.off, imm: insn.imm }
 }
 
+/// Names of knobs, each with the bytes of its value.
+pub type Knobs<'a> = &'a [(&'a str, &'a [u8])];
+
 /// The loaded sensor.
 #[derive(Debug)]
-pub struct Sensor(Object);
+pub struct Sensor {
+    object: Object,
+    table: Table,
+}
 
 impl Sensor {
     /// Loads the sensor from the newest compiler's object.
@@ -129,19 +139,32 @@ impl Sensor {
     /// packet.
     #[must_use]
     pub fn load_from(compiled: &Compiled, ports: &PortSet, max_sources: u32) -> Self {
-        Self::load_with(compiled, ports, max_sources, &[("ibsr_admits_first", &[1])])
+        let knobs: Knobs<'_> = &[("ibsr_admits_first", &[1])];
+        Self::load_with(compiled, Table::Lru, ports, max_sources, knobs)
     }
 
-    /// Loads the sensor with other knobs than its defaults, each as the bytes of its value.
+    /// Loads the sensor with one of the tables and with other knobs than its defaults, each as
+    /// the bytes of its value.
     #[must_use]
     pub fn load_with(
         compiled: &Compiled,
+        table: Table,
         ports: &PortSet,
         max_sources: u32,
-        knobs: &[(&str, &[u8])],
+        knobs: Knobs<'_>,
     ) -> Self {
         let mut open = compiled.open();
-        let knobs: Vec<(usize, &[u8])> = [("ibsr_dst_ports", ports.bitmap().as_slice())]
+        let (lru_entries, sets) = match table {
+            Table::Lru => (max_sources, 1),
+            Table::Sets => (1, set_count(max_sources)),
+        };
+        let [kind, sets_knob] = [table as u32, sets].map(u32::to_ne_bytes);
+        let own: [(&str, &[u8]); 3] = [
+            ("ibsr_dst_ports", ports.bitmap().as_slice()),
+            ("ibsr_table", &kind),
+            ("ibsr_set_count", &sets_knob),
+        ];
+        let knobs: Vec<(usize, &[u8])> = own
             .iter()
             .chain(knobs)
             .map(|(knob, value)| (compiled.rodata_offset(knob), *value))
@@ -153,17 +176,19 @@ impl Sensor {
                 for (at, value) in &knobs {
                     bytes[*at..][..value.len()].copy_from_slice(value);
                 }
-            } else if TABLES.contains(&name.as_str()) {
-                map.set_max_entries(max_sources).expect("not loaded yet");
+            } else if name == SETS {
+                map.set_max_entries(sets).expect("not loaded yet");
+            } else if LRU_TABLES.iter().any(|(table, _)| *table == name) {
+                map.set_max_entries(lru_entries).expect("not loaded yet");
             }
         }
-        Self(open.load().expect("root may load the sensor"))
+        Self { object: open.load().expect("root may load the sensor"), table }
     }
 
     /// The loaded object.
     #[must_use]
     pub const fn object(&self) -> &Object {
-        &self.0
+        &self.object
     }
 
     /// Runs the program on one frame and checks what must hold of any: it is passed, and no
@@ -176,7 +201,7 @@ impl Sensor {
             data_out: Some(&mut out),
             ..ProgramInput::default()
         };
-        let program = self.0.progs_mut().next().expect("one program");
+        let program = self.object.progs_mut().next().expect("one program");
         let output = program.test_run(input).expect("the kernel runs it");
         assert_eq!(output.return_value, XDP_PASS, "verdict");
         assert_eq!(output.data.expect("the frame comes back"), frame, "the frame was changed");
@@ -203,42 +228,76 @@ impl Sensor {
     /// One source: its proven life where it has one.
     #[must_use]
     pub fn source(&self, key: &SourceKey) -> Option<SourceCounts> {
-        let [proven, unproven] = TABLES.map(|table| self.source_in(table, key));
-        proven.or(unproven)
+        self.source_of(key, true).or_else(|| self.source_of(key, false))
     }
 
-    /// One source in one of [`TABLES`].
+    /// One source, if it has an entry as a proven one, or as another.
     #[must_use]
-    pub fn source_in(&self, table: &str, key: &SourceKey) -> Option<SourceCounts> {
-        let value = self.map(table).lookup(key.as_bytes(), MapFlags::ANY).expect("readable");
-        let counts = value.map(|value| SourceCounts::read_from_bytes(&value).expect("the ABI"));
-        // What the program remembers for itself is no count.
-        counts.map(|counts| SourceCounts { awaited: 0, ..counts })
+    pub fn source_of(&self, key: &SourceKey, is_proven: bool) -> Option<SourceCounts> {
+        let entry = match self.table {
+            Table::Lru => {
+                let (table, _) = LRU_TABLES[usize::from(is_proven)];
+                let found = self.map(table).lookup(key.as_bytes(), MapFlags::ANY);
+                let found = found.expect("readable");
+                found.map(|value| SourceCounts::read_from_bytes(&value).expect("the ABI"))
+            }
+            Table::Sets => {
+                let mut sources = self.in_sets().into_iter();
+                let is_it = |of: &(bool, SourceKey, _)| of.0 == is_proven && of.1 == *key;
+                sources.find(is_it).map(|(.., counts)| counts)
+            }
+        };
+        entry.map(public)
     }
 
-    /// Every entry: its table, its key, its counts. For tables that nobody writes to.
-    pub fn entries(&self) -> impl Iterator<Item = (&'static str, SourceKey, SourceCounts)> + '_ {
-        TABLES.into_iter().flat_map(move |table| {
+    /// Every entry: whether it is proven, its key, its counts. For tables that nobody writes to.
+    #[must_use]
+    pub fn entries(&self) -> Vec<(bool, SourceKey, SourceCounts)> {
+        if self.table == Table::Sets {
+            let mut entries = self.in_sets();
+            entries.iter_mut().for_each(|(.., counts)| *counts = public(*counts));
+            return entries;
+        }
+        let of_table = |(table, is_proven): (&str, bool)| {
             let keys: Vec<Vec<u8>> = self.map(table).keys().collect();
-            keys.into_iter().filter_map(move |key| {
+            let entry = |key: Vec<u8>| {
                 let key = SourceKey::read_from_bytes(&key).expect("the ABI");
-                Some((table, key, self.source_in(table, &key)?))
-            })
-        })
+                Some((is_proven, key, self.source_of(&key, is_proven)?))
+            };
+            keys.into_iter().filter_map(entry).collect::<Vec<_>>()
+        };
+        LRU_TABLES.into_iter().flat_map(of_table).collect()
+    }
+
+    fn in_sets(&self) -> Vec<(bool, SourceKey, SourceCounts)> {
+        let sets = self.map(SETS);
+        let mut found = Vec::new();
+        for at in 0..sets.max_entries() {
+            let set = sets.lookup(&at.to_ne_bytes(), MapFlags::ANY).expect("readable");
+            let set = Set::read_from_bytes(&set.expect("an array has all")).expect("the ABI");
+            assert_eq!(set.lock, 0, "a lock was left behind");
+            found.extend(set.sources().map(|(key, counts, is_proven)| (is_proven, key, counts)));
+        }
+        found
     }
 
     /// Every source, its proven life where it has one. For tables that nobody writes to.
     #[must_use]
     pub fn sources(&self) -> BTreeMap<SourceKey, SourceCounts> {
         // Proven lives come last and so are the ones that stay.
-        let mut entries: Vec<_> = self.entries().collect();
-        entries.sort_by_key(|(table, ..)| *table == TABLES[0]);
+        let mut entries = self.entries();
+        entries.sort_by_key(|(is_proven, ..)| *is_proven);
         entries.into_iter().map(|(_, key, counts)| (key, counts)).collect()
     }
 
     /// A map of the sensor.
     #[must_use]
     pub fn map(&self, name: &str) -> libbpf_rs::Map<'_> {
-        self.0.maps().find(|map| map.name() == name).expect("the map exists")
+        self.object.maps().find(|map| map.name() == name).expect("the map exists")
     }
+}
+
+/// Without what the program remembers for itself, which is no count.
+fn public(counts: SourceCounts) -> SourceCounts {
+    SourceCounts { awaited: 0, ..counts }
 }

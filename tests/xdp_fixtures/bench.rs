@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! The sensor beside a model of what it must count. Each frame goes through both, and after
-//! each the totals must agree; at the end the sources must.
+//! The sensor, with each of its tables, beside a model of what it must count. Each frame goes
+//! through all, and after each the totals must agree; at the end the sources must.
 
 use std::collections::{BTreeMap, HashMap};
 
 use ibsr_proto::abi::{SourceCounts, SourceKey};
 use ibsr_proto::conservation::Totals;
 use ibsr_proto::ports::PortSet;
-use ibsr_tests::prog::{Compiled, Sensor, compilers};
+use ibsr_tests::prog::{Compiled, Knobs, Sensor, TABLES, compilers};
 
 use super::reference::{Class, Segment, classify};
 
@@ -25,10 +25,10 @@ pub fn compile() -> Compiled {
     Compiled::sensor(&compilers().pop().expect("a compiler"))
 }
 
-/// The loaded sensor and what it must have counted so far.
+/// The loaded sensors and what each must have counted so far.
 pub struct Bench {
-    /// The real one.
-    pub sensor: Sensor,
+    /// The real one, once for each table.
+    sensors: [Sensor; TABLES.len()],
     ports: PortSet,
     admits_first: bool,
     totals: Totals,
@@ -38,12 +38,14 @@ pub struct Bench {
 }
 
 impl Bench {
-    /// Loads the sensor with these ports selected and nothing counted. Without `admits_first`
+    /// Loads the sensors with these ports selected and nothing counted. Without `admits_first`
     /// the first packet of an address waits for its second, as it does by default.
     pub fn new(compiled: &Compiled, ports: PortSet, admits_first: bool) -> Self {
-        let knobs: [(&str, &[u8]); 1] = [("ibsr_admits_first", &[u8::from(admits_first)])];
+        let admits = [u8::from(admits_first)];
+        let knobs: Knobs<'_> = &[("ibsr_admits_first", &admits)];
+        let load = |table| Sensor::load_with(compiled, table, &ports, MAX_SOURCES, knobs);
         Self {
-            sensor: Sensor::load_with(compiled, &ports, MAX_SOURCES, &knobs),
+            sensors: TABLES.map(load),
             ports,
             admits_first,
             totals: Totals::default(),
@@ -57,19 +59,21 @@ impl Bench {
     pub fn see(&mut self, what: &str, frame: &[u8]) -> Class {
         let class = classify(frame);
         self.model(class, frame.len() as u64);
-        self.sensor.see(frame);
-        let found = self.sensor.totals();
-        // What a frame's class cannot tell: whether an entry was new, what a slot held, who
-        // waits. `finish` does, from the sources.
-        let expected = Totals {
-            inserted: found.inserted,
-            pending_lost: found.pending_lost,
-            unattributed: found.unattributed,
-            resumed: found.resumed,
-            ..self.totals
-        };
-        let head = &frame[..frame.len().min(128)];
-        assert_eq!(found, expected, "{what}: {class:?}, {} bytes, {head:02x?}", frame.len());
+        for sensor in &self.sensors {
+            sensor.see(frame);
+            let found = sensor.totals();
+            // What a frame's class cannot tell: whether an entry was new, what a slot held, who
+            // waits. `finish` does, from the sources.
+            let expected = Totals {
+                inserted: found.inserted,
+                pending_lost: found.pending_lost,
+                unattributed: found.unattributed,
+                resumed: found.resumed,
+                ..self.totals
+            };
+            let head = &frame[..frame.len().min(128)];
+            assert_eq!(found, expected, "{what}: {class:?}, {} bytes, {head:02x?}", frame.len());
+        }
         class
     }
 
@@ -138,12 +142,28 @@ impl Bench {
         entries
     }
 
+    /// Totals, in which the sensors agree.
+    #[cfg_attr(not(test), expect(dead_code))]
+    #[track_caller]
+    pub fn totals(&self) -> Totals {
+        let [lru, sets] = self.sensors.each_ref().map(Sensor::totals);
+        assert_eq!(lru, sets);
+        lru
+    }
+
     /// Compares every source, and the second line of the law with nothing evicted. Returns
     /// what was counted.
     #[track_caller]
     pub fn finish(&self) -> (Totals, BTreeMap<SourceKey, SourceCounts>) {
-        let totals = self.sensor.totals();
-        let mut found = self.sensor.sources();
+        let [lru, sets] = self.sensors.each_ref().map(|sensor| self.finish_one(sensor));
+        assert_eq!(lru, sets, "the tables disagree");
+        lru
+    }
+
+    #[track_caller]
+    fn finish_one(&self, sensor: &Sensor) -> (Totals, BTreeMap<SourceKey, SourceCounts>) {
+        let totals = sensor.totals();
+        let mut found = sensor.sources();
         let attributed = found.values().map(|source| source.packets).sum();
         assert_eq!(totals.evicted(attributed), Ok(0));
         assert_eq!(totals.inserted, found.len() as u64);

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! Addresses that meet at the doorkeeper.
 
+use ibsr_proto::abi::Table;
 use ibsr_proto::ports::PortSet;
 use ibsr_tests::frames::{Frame, flag};
 use ibsr_tests::prog::{Compiled, Sensor, compilers};
@@ -18,7 +19,7 @@ const LOST_AT_MOST: u64 = 40;
 #[test]
 fn two_addresses_that_share_a_bucket_are_both_admitted() {
     let compiled = Compiled::sensor(&compilers().pop().expect("a compiler"));
-    let sensor = Sensor::load_with(&compiled, &PortSet::all(), 1 << 16, &[]);
+    let sensor = Sensor::load_with(&compiled, Table::Lru, &PortSet::all(), 1 << 16, &[]);
     for _round in 0..2 {
         for number in 0..ADDRESSES {
             // Scattered: neighbours differ in few bits, which a product spreads evenly.

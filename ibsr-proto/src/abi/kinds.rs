@@ -56,6 +56,11 @@ abi_enum! {
     }
 }
 
+impl Table {
+    /// What the loader chooses where the operator does not; why: docs/design.md.
+    pub const DEFAULT: Self = Self::Lru;
+}
+
 abi_enum! {
     /// Which sensor filled a scope.
     Sensor {

@@ -30,9 +30,8 @@ struct Life {
 struct Entry {
     /// In the table that rows of it were found in first.
     life: Life,
-    /// In the other one: the sensor has a table for proven sources and one for the rest, and
-    /// a source that becomes proven goes on in the first while its old life ages out of the
-    /// second. Boxed: most have one.
+    /// In the other one: with two LRU tables a source that becomes proven goes on in the table
+    /// for proven ones while its old life ages out of the other. Boxed: most have one.
     other: Option<Box<Life>>,
     /// The table of `life`.
     is_proven: bool,
@@ -44,9 +43,17 @@ struct Entry {
 }
 
 impl Entry {
-    /// The life that `row` continues, or `None` for the first row of a table.
-    fn life_of(&mut self, is_proven: bool) -> Option<&mut Life> {
-        if is_proven == self.is_proven { Some(&mut self.life) } else { self.other.as_deref_mut() }
+    /// The life that `row` continues, or `None` for the first row of a table. In the
+    /// set-associative table a life becomes proven where it is, so its birth decides first.
+    fn life_of(&mut self, row: &Source) -> Option<&mut Life> {
+        let is_first = row.born_boot_ns == self.life.born_boot_ns;
+        let is_other =
+            self.other.as_ref().is_some_and(|life| life.born_boot_ns == row.born_boot_ns);
+        if is_first || (!is_other && is_proven(row) == self.is_proven) {
+            Some(&mut self.life)
+        } else {
+            self.other.as_deref_mut()
+        }
     }
 }
 
@@ -156,7 +163,7 @@ impl Sources {
         let Some(entry) = self.entries.get_mut(&key) else {
             return Ok(self.begin(row, next, now));
         };
-        let (increment, is_timed) = match entry.life_of(is_proven(row)) {
+        let (increment, is_timed) = match entry.life_of(row) {
             Some(life) => {
                 let found = increment(life, &next, now).inspect_err(|_| life.ordinal = 0)?;
                 *life = next;

@@ -86,6 +86,25 @@ fn a_proven_life_goes_on_beside_the_unproven_one() {
     assert_eq!(refused, 2, "each life falls back once");
 }
 
+/// The set-associative table has one entry for a source, which becomes proven in it, and may be
+/// evicted and made anew with or without a proof.
+#[test]
+fn a_life_that_becomes_proven_is_the_same_life() {
+    let of = |proven, packets, born| Source { proven: Some(proven), ..row(packets, born) };
+    let at = |ordinal: u32| Now { ordinal, from_ns: NOW.from_ns * u64::from(ordinal), ..NOW };
+    let (first, second, third) = (at(2).from_ns, at(5).from_ns, at(7).from_ns);
+    let rows = [
+        (of(false, 7, first), at(2)),
+        (of(true, 9, first), at(3)),
+        (of(true, 10, first), at(4)),
+        (of(true, 2, second), at(5)),
+        (of(true, 5, second), at(6)),
+        (of(false, 1, third), at(7)),
+        (of(true, 3, third), at(8)),
+    ];
+    assert_eq!(after(&rows), (18, 0));
+}
+
 /// One port, whatever the number of lives: a scan is told by its ports.
 #[test]
 fn two_lives_are_one_port() {

@@ -4,13 +4,14 @@
 use comfy_table::Table;
 use serde_json::json;
 
-use crate::trial::{LEAST_ATTRIBUTED, Outcome};
+use crate::trial::{LEAST_ATTRIBUTED, OfSensor, Outcome};
 
 /// A line for each case.
 pub fn table(outcomes: &[Outcome]) -> Table {
     let bound = format!("clients' packets attributed, >= {:.0} %", LEAST_ATTRIBUTED * 100.0);
     let names = [
         "flood",
+        "table",
         "packets",
         &bound,
         "yardstick",
@@ -21,46 +22,51 @@ pub fn table(outcomes: &[Outcome]) -> Table {
         "yardstick",
         "",
     ];
-    let mut table = ibsr_cli::table(&names, &[1, 2, 3, 4, 5, 7, 8]);
-    for outcome in outcomes {
-        let rate = |ns: f64| format!("{:.1}", 1_000.0 / ns);
+    let mut table = ibsr_cli::table(&names, &[2, 3, 4, 5, 6, 8, 9]);
+    let rate = |ns: f64| format!("{:.1}", 1_000.0 / ns);
+    for (outcome, of) in of_sensors(outcomes) {
         table.add_row([
             outcome.case.name.clone(),
+            of.table.as_str().to_owned(),
             outcome.truth.flood.to_string(),
-            format!("{:.2} %", outcome.share() * 100.0),
+            format!("{:.2} %", outcome.share(of) * 100.0),
             format!("{:.2} %", outcome.yardstick_share() * 100.0),
-            outcome.totals.missed().to_string(),
-            outcome.evicted.to_string(),
-            outcome.imbalance.clone().unwrap_or_else(|| "exactly".to_owned()),
-            rate(outcome.ours_ns),
+            of.totals.missed().to_string(),
+            of.evicted.to_string(),
+            of.imbalance.clone().unwrap_or_else(|| "exactly".to_owned()),
+            rate(of.ns),
             rate(outcome.yardstick_ns),
-            if outcome.is_kept() { "kept".into() } else { "MISSED".to_owned() },
+            if outcome.is_kept_by(of) { "kept".into() } else { "MISSED".to_owned() },
         ]);
     }
     table
 }
 
+fn of_sensors(outcomes: &[Outcome]) -> impl Iterator<Item = (&Outcome, &OfSensor)> {
+    outcomes.iter().flat_map(|outcome| outcome.sensors.iter().map(move |of| (outcome, of)))
+}
+
 /// All cases. `ratio` is the share of the clients' packets that the sensor attributed.
 pub fn json(outcomes: &[Outcome]) -> String {
-    let rows: Vec<_> = outcomes
-        .iter()
-        .map(|outcome| {
+    let rows: Vec<_> = of_sensors(outcomes)
+        .map(|(outcome, of)| {
             json!({
                 "name": outcome.case.name,
+                "table": of.table.as_str(),
                 "entries": outcome.case.entries,
                 "flood_packets": outcome.truth.flood,
                 "steady_packets": outcome.truth.steady,
-                "ratio": outcome.share(),
+                "ratio": outcome.share(of),
                 "yardstick_ratio": outcome.yardstick_share(),
-                "unattributed": outcome.totals.missed(),
-                "insert_failed": outcome.totals.insert_failed,
-                "inserted": outcome.totals.inserted,
-                "evicted": outcome.evicted,
-                "imbalance": outcome.imbalance,
-                "ns": outcome.ours_ns,
+                "unattributed": of.totals.missed(),
+                "insert_failed": of.totals.insert_failed,
+                "inserted": of.totals.inserted,
+                "evicted": of.evicted,
+                "imbalance": of.imbalance,
+                "ns": of.ns,
                 "yardstick_ns": outcome.yardstick_ns,
                 "limit": LEAST_ATTRIBUTED,
-                "is_kept": outcome.is_kept(),
+                "is_kept": outcome.is_kept_by(of),
             })
         })
         .collect();

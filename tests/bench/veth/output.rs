@@ -2,6 +2,7 @@
 //! What was measured as a table and as JSON, and whether the bound is kept.
 
 use comfy_table::Table;
+use ibsr_proto::abi;
 use serde_json::json;
 
 use crate::programs::Which;
@@ -16,7 +17,8 @@ fn name(program: Option<Which>) -> &'static str {
         None => "no program",
         Some(Which::Floor) => "a program that does nothing",
         Some(Which::Yardstick) => "the yardstick",
-        Some(Which::Ours) => "the sensor",
+        Some(Which::Ours(abi::Table::Lru)) => "the sensor, lru",
+        Some(Which::Ours(abi::Table::Sets)) => "the sensor, set-assoc",
         Some(Which::Parse | Which::Sender) => unreachable!("is never attached"),
     }
 }
@@ -36,7 +38,8 @@ fn ratio(rows: &[Row], row: &Row) -> f64 {
 }
 
 fn limit(row: &Row) -> Option<f64> {
-    let is_promised = row.traffic == Traffic::Flood && row.program == Some(Which::Ours);
+    let is_promised =
+        row.traffic == Traffic::Flood && row.program == Some(Which::Ours(abi::Table::DEFAULT));
     is_promised.then_some(FLOOD_LIMIT)
 }
 

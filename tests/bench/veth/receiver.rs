@@ -11,7 +11,7 @@ use rustix::process::{Pid, setpriority_process};
 use rustix::thread::{CpuSet, sched_setaffinity};
 use serde_json::Value;
 
-use crate::programs::{Loaded, Programs, Senders, Settings, Which};
+use crate::programs::{Loaded, Programs, Senders, Settings, TABLES, Which};
 use crate::sender::{Order, Traffic};
 
 /// Odd, so that the median is a measured value.
@@ -55,7 +55,9 @@ pub fn run(host: &Namespace, orders: &SyncSender<Order>, done: &Receiver<()>) ->
     let programs = Programs::compile()?;
     let mut rows = Vec::new();
     for traffic in Traffic::ALL {
-        for program in [None, Some(Which::Floor), Some(Which::Ours), Some(Which::Yardstick)] {
+        let ours = TABLES.map(|table| Some(Which::Ours(table)));
+        let others = [None, Some(Which::Floor), Some(Which::Yardstick)];
+        for program in others.into_iter().chain(ours) {
             let settings = Settings::new(Senders::Frame);
             // Each row has tables of its own: a flood of one must not be found by another.
             let loaded = program.map(|which| programs.load(which, &settings)).transpose()?;

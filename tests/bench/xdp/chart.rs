@@ -9,11 +9,12 @@ use crate::measure::Measured;
 const LABEL_PX: f64 = 330.0;
 const BARS_PX: f64 = 420.0;
 const WIDTH_PX: f64 = 840.0;
-const ROW_PX: f64 = 34.0;
+const ROW_PX: f64 = 48.0;
 const BAR_PX: f64 = 12.0;
 const TOP_PX: f64 = 64.0;
-/// Blue and grey that differ in brightness too, and are legible on white and on black.
-const OURS: &str = "#2b6cb0";
+/// Blue, orange and grey that differ in brightness too, and are legible on white and on black.
+const LRU: &str = "#2b6cb0";
+const SETS: &str = "#dd6b20";
 const YARDSTICK: &str = "#a0a6ad";
 
 /// The chart.
@@ -29,7 +30,9 @@ pub fn svg(measured: &[Measured]) -> String {
          <text x=\"12\" y=\"22\" font-size=\"15\">Nanoseconds a packet, over a program that does nothing</text>\n",
         escape(&description(measured)),
     );
-    for (at, (name, colour)) in [("sensor", OURS), ("yardstick", YARDSTICK)].iter().enumerate() {
+    for (at, (name, colour)) in
+        [("lru", LRU), ("set-assoc", SETS), ("yardstick", YARDSTICK)].iter().enumerate()
+    {
         let x = 12.0 + 90.0 * at as f64;
         let _infallible = writeln!(
             svg,
@@ -46,7 +49,8 @@ pub fn svg(measured: &[Measured]) -> String {
 
 /// Name, colour and nanoseconds of each bar of a row.
 fn added(row: &Measured) -> Vec<(&'static str, &'static str, f64)> {
-    let mut bars = vec![("sensor", OURS, row.added_ns(&row.ours))];
+    let mut bars =
+        vec![("lru", LRU, row.added_ns(&row.lru)), ("set-assoc", SETS, row.added_ns(&row.sets))];
     bars.extend(row.yardstick.as_ref().map(|cost| ("yardstick", YARDSTICK, row.added_ns(cost))));
     bars
 }

@@ -2,8 +2,9 @@
 //! Measures one row: loads its programs, fills their tables, runs them in turn.
 
 use anyhow::Result;
+use ibsr_proto::abi::Table;
 
-use crate::programs::{Loaded, Programs, Settings, Which};
+use crate::programs::{Loaded, Programs, Settings, TABLES, Which};
 use crate::rows::Row;
 
 /// Odd, so that the median is a measured value.
@@ -35,8 +36,10 @@ pub struct Measured {
     pub floor: Cost,
     /// The parser.
     pub parse: Cost,
-    /// The sensor.
-    pub ours: Cost,
+    /// The sensor with the kernel's LRU tables.
+    pub lru: Cost,
+    /// The sensor with the set-associative table.
+    pub sets: Cost,
     /// The yardstick, where it counts such packets.
     pub yardstick: Option<Cost>,
 }
@@ -47,10 +50,18 @@ impl Measured {
         cost.min_ns() - self.floor.min_ns()
     }
 
-    /// What the sensor adds as a share of what the yardstick adds.
-    pub fn share(&self) -> Option<f64> {
+    /// What the sensor adds with a table as a share of what the yardstick adds.
+    pub fn share(&self, table: Table) -> Option<f64> {
         let yardstick = self.yardstick.as_ref()?;
-        Some(self.added_ns(&self.ours) / self.added_ns(yardstick))
+        Some(self.added_ns(self.ours(table)) / self.added_ns(yardstick))
+    }
+
+    /// The sensor with a table.
+    pub fn ours(&self, table: Table) -> &Cost {
+        match table {
+            Table::Lru => &self.lru,
+            Table::Sets => &self.sets,
+        }
     }
 }
 
@@ -59,7 +70,8 @@ impl Measured {
 /// # Errors
 /// When the kernel refuses a program.
 pub fn measure(programs: &Programs, row: Row) -> Result<Measured> {
-    let mut whiches = vec![Which::Floor, Which::Parse, Which::Ours];
+    let mut whiches = vec![Which::Floor, Which::Parse];
+    whiches.extend(TABLES.map(Which::Ours));
     if row.is_for_yardstick {
         whiches.push(Which::Yardstick);
     }
@@ -75,9 +87,9 @@ pub fn measure(programs: &Programs, row: Row) -> Result<Measured> {
         costs.sort_unstable_by(f64::total_cmp);
         Cost(costs)
     });
-    let mut next = || costs.next().expect("three programs at least");
-    let (floor, parse, ours) = (next(), next(), next());
-    Ok(Measured { row, floor, parse, ours, yardstick: costs.next() })
+    let mut next = || costs.next().expect("four programs at least");
+    let (floor, parse, lru, sets) = (next(), next(), next(), next());
+    Ok(Measured { row, floor, parse, lru, sets, yardstick: costs.next() })
 }
 
 fn prepare(programs: &Programs, which: Which, row: &Row) -> Result<Loaded> {
@@ -87,7 +99,7 @@ fn prepare(programs: &Programs, which: Which, row: &Row) -> Result<Loaded> {
     if !row.schedule.is_empty() {
         program.write_schedule(&row.schedule)?;
     }
-    if which == Which::Ours && !row.proven.is_empty() {
+    if matches!(which, Which::Ours(_)) && !row.proven.is_empty() {
         program.prove(&row.proven)?;
     }
     program.run(&row.frame, row.warm_up)?;

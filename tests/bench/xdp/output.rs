@@ -1,11 +1,14 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! What was measured as tables and as JSON, and whether the bounds are kept.
 
-use comfy_table::Table;
+use ibsr_proto::abi::Table;
 use serde_json::{Value, json};
 
 use crate::measure::{Cost, Measured};
 use crate::rows::{Group, Promise};
+
+/// What is promised is promised of the sensor as it is by default.
+const PROMISED: Table = Table::DEFAULT;
 
 /// Between the least and the greatest cost of a group whose rows differ in the number of
 /// selected ports only. Two neighbouring lines of a cache may meet or not; a loop over eight
@@ -37,8 +40,8 @@ pub fn bounds(measured: &[Measured]) -> Vec<Bound> {
     let of_rows = measured.iter().filter_map(|measured| {
         let (value, limit, unit) = match measured.row.promise {
             Promise::None => return None,
-            Promise::Share(limit) => (measured.share()?, limit, "x the yardstick"),
-            Promise::AddedNs(limit) => (measured.added_ns(&measured.ours), limit, "ns"),
+            Promise::Share(limit) => (measured.share(PROMISED)?, limit, "x the yardstick"),
+            Promise::AddedNs(limit) => (measured.added_ns(measured.ours(PROMISED)), limit, "ns"),
         };
         Some(Bound { name: measured.row.name.clone(), value, limit, unit })
     });
@@ -56,16 +59,25 @@ pub fn bounds(measured: &[Measured]) -> Vec<Bound> {
 /// `None` when no row of the group was measured.
 fn spread_ns(measured: &[Measured], group: Group) -> Option<f64> {
     let in_group = measured.iter().filter(|measured| measured.row.group == group);
-    let added_ns: Vec<f64> = in_group.map(|measured| measured.added_ns(&measured.ours)).collect();
+    let added_ns: Vec<f64> =
+        in_group.map(|measured| measured.added_ns(measured.ours(PROMISED))).collect();
     let least = added_ns.iter().copied().reduce(f64::min)?;
     Some(added_ns.iter().copied().fold(least, f64::max) - least)
 }
 
 /// A line for each row.
-pub fn table(measured: &[Measured]) -> Table {
-    let names =
-        ["ns a packet", "floor", "parser +", "yardstick +", "sensor +", "sensor / yardstick"];
-    let mut table = ibsr_cli::table(&names, &[1, 2, 3, 4, 5]);
+pub fn table(measured: &[Measured]) -> comfy_table::Table {
+    let names = [
+        "ns a packet",
+        "floor",
+        "parser +",
+        "yardstick +",
+        "lru +",
+        "set-assoc +",
+        "lru / yardstick",
+        "set-assoc / yardstick",
+    ];
+    let mut table = ibsr_cli::table(&names, &[1, 2, 3, 4, 5, 6, 7]);
     for row in measured {
         let added = |cost: &Cost| format!("{:.1}", row.added_ns(cost));
         table.add_row([
@@ -73,15 +85,21 @@ pub fn table(measured: &[Measured]) -> Table {
             format!("{:.1}", row.floor.min_ns()),
             added(&row.parse),
             row.yardstick.as_ref().map_or_else(|| "not counted".into(), added),
-            added(&row.ours),
-            row.share().map_or_else(String::new, |share| format!("{share:.2} x")),
+            added(&row.lru),
+            added(&row.sets),
+            share(row, Table::Lru),
+            share(row, Table::Sets),
         ]);
     }
     table
 }
 
+fn share(row: &Measured, table: Table) -> String {
+    row.share(table).map_or_else(String::new, |share| format!("{share:.2} x"))
+}
+
 /// A line for each promise.
-pub fn bounds_table(bounds: &[Bound]) -> Table {
+pub fn bounds_table(bounds: &[Bound]) -> comfy_table::Table {
     let mut table = ibsr_cli::table(&["bound", "measured", "at most", ""], &[1, 2]);
     for bound in bounds {
         table.add_row([
@@ -118,12 +136,13 @@ fn row_json(measured: &Measured) -> Value {
     };
     json!({
         "name": measured.row.name,
-        "median": measured.ours.median_ns(),
-        "min": measured.ours.min_ns(),
-        "ratio": measured.share(),
+        "median": measured.ours(PROMISED).median_ns(),
+        "min": measured.ours(PROMISED).min_ns(),
+        "ratio": measured.share(PROMISED),
         "floor": cost(&measured.floor),
         "parse": cost(&measured.parse),
         "yardstick": measured.yardstick.as_ref().map(cost),
-        "ours": cost(&measured.ours),
+        "lru": cost(&measured.lru),
+        "set-assoc": cost(&measured.sets),
     })
 }
