@@ -45,17 +45,15 @@ static __always_inline int is_below_cap(struct ibsr_totals *totals, __u32 cap)
 
 static __always_inline void lose_mark(const struct tables *t, __u64 mark)
 {
-	struct ibsr_source lost = {};
-
-	add_mark(&lost, mark);
-	count_lost(t->losses, mark_port(mark), &lost);
+	count_lost(t->losses, mark_port(mark), !!(mark & MARK_SYN), !!(mark & MARK_ACK),
+		   mark_length(mark));
 }
 
-static __always_inline void lose(const struct tables *t, struct ibsr_totals *totals, __u16 port,
-				 const struct ibsr_source *lost)
+static __always_inline void lose(const struct tables *t, struct ibsr_totals *totals,
+				 const struct segment *s, __u32 frame_len)
 {
-	totals->unattributed += lost->packets;
-	count_lost(t->losses, port, lost);
+	totals->unattributed++;
+	count_lost(t->losses, s->dst_port, s->syn, s->ack, frame_len);
 }
 
 static __always_inline void insert_source(const struct tables *t, struct ibsr_totals *totals,
@@ -107,43 +105,6 @@ static __always_inline int is_proven(const struct tables *t, struct xdp_md *ctx,
 	return is_worth_asking(s, packets) && has_connection(ctx, s);
 }
 
-/* A packet of a source that has no entry. */
-static __always_inline void admit(const struct tables *t, struct xdp_md *ctx,
-				  struct ibsr_totals *totals, struct ibsr_source_key *key,
-				  struct ibsr_source *add, const struct segment *s, __u32 frame_len)
-{
-	__u64 hash, left = 0;
-	int proven;
-
-	if (!t->admits_first && frame_len <= MARK_MAX_FRAME) {
-		hash = address_hash(s->src, t->seed);
-		switch (knock(t->door, hash, mark_of(s, frame_len, hash), &left)) {
-		case KNOCK_WAITS:
-			totals->unattributed++;
-			if (left)
-				lose_mark(t, left);
-			return;
-		case KNOCK_CROWDED:
-			lose(t, totals, key->dst_port, add);
-			return;
-		case KNOCK_ADMITTED:
-			break;
-		}
-	}
-	proven = is_proven(t, ctx, s, 0, add->handshakes);
-	forget(proven);
-	if (!proven && !is_below_cap(totals, t->insert_cap)) {
-		if (left)
-			lose_mark(t, left);
-		lose(t, totals, key->dst_port, add);
-		return;
-	}
-	if (left)
-		resume(t, totals, key, add, left);
-	add->awaited += AWAITED_BEFORE_BIRTH;
-	insert_source(t, totals, key, add, proven);
-}
-
 /* Most packets belong to sources that await nothing and need not be looked up among the
  * pending SYNs. */
 static __always_inline void follow_handshake(const struct tables *t, struct ibsr_totals *totals,
@@ -158,6 +119,50 @@ static __always_inline void follow_handshake(const struct tables *t, struct ibsr
 	forget(completes);
 	add->handshakes = completes;
 	add->awaited = add->syn - completes;
+}
+
+/* A packet of a source that has no entry. */
+static __always_inline void admit(const struct tables *t, struct xdp_md *ctx,
+				  struct ibsr_totals *totals, struct ibsr_source_key *key,
+				  struct ibsr_source *add, const struct segment *s, __u32 frame_len)
+{
+	enum knock outcome = KNOCK_ADMITTED;
+	__u64 hash, left = 0;
+	int proven;
+
+	if (!t->admits_first && frame_len <= MARK_MAX_FRAME) {
+		hash = address_hash(s->src, t->seed);
+		outcome = knock(t->door, hash, mark_of(s, frame_len, hash), &left);
+	}
+	/* After the door, whose compare-and-exchange waits for what memory was asked before. An
+	 * ACK that waits completes nothing: to look it up would be one more line of the cache
+	 * for each packet of a flood. */
+	if (outcome == KNOCK_ADMITTED || s->syn)
+		follow_handshake(t, totals, add, s, AWAITED_BEFORE_BIRTH);
+	switch (outcome) {
+	case KNOCK_WAITS:
+		totals->unattributed++;
+		if (left)
+			lose_mark(t, left);
+		return;
+	case KNOCK_CROWDED:
+		lose(t, totals, s, frame_len);
+		return;
+	case KNOCK_ADMITTED:
+		break;
+	}
+	proven = is_proven(t, ctx, s, 0, add->handshakes);
+	forget(proven);
+	if (!proven && !is_below_cap(totals, t->insert_cap)) {
+		if (left)
+			lose_mark(t, left);
+		lose(t, totals, s, frame_len);
+		return;
+	}
+	if (left)
+		resume(t, totals, key, add, left);
+	add->awaited += AWAITED_BEFORE_BIRTH;
+	insert_source(t, totals, key, add, proven);
 }
 
 #endif /* IBSR_ADMISSION_BPF_H */

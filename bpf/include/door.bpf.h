@@ -63,13 +63,18 @@ static __always_inline __u16 mark_port(__u64 mark)
 	return mark >> MARK_PORT_SHIFT;
 }
 
+static __always_inline __u64 mark_length(__u64 mark)
+{
+	return (mark >> MARK_LEN_SHIFT) & MARK_MAX_FRAME;
+}
+
 /* Adds the packet of a mark to `to`. */
 static __always_inline void add_mark(struct ibsr_source *to, __u64 mark)
 {
 	__u64 is_syn = mark / MARK_SYN & ~(mark / MARK_ACK) & 1;
 
 	to->packets += 1;
-	to->bytes += (mark >> MARK_LEN_SHIFT) & MARK_MAX_FRAME;
+	to->bytes += mark_length(mark);
 	to->syn += is_syn;
 	to->awaited += is_syn;
 	to->ack += mark / MARK_ACK & 1;

@@ -37,10 +37,12 @@ static __always_inline void count_rare_in_lru(const struct tables *t, struct xdp
 
 	if (!known)
 		known = bpf_map_lookup_elem(t->unproven, key);
-	follow_handshake(t, totals, add, s, known ? known->awaited : AWAITED_BEFORE_BIRTH);
 	if (!known) {
 		admit(t, ctx, totals, key, add, s, frame_len);
-	} else if (!proven && is_proven(t, ctx, s, known->packets, add->handshakes)) {
+		return;
+	}
+	follow_handshake(t, totals, add, s, known->awaited);
+	if (!proven && is_proven(t, ctx, s, known->packets, add->handshakes)) {
 		add->awaited += known->awaited;
 		insert_source(t, totals, key, add, 1);
 	} else {
@@ -75,11 +77,11 @@ static __always_inline void count_rare_in_sets(const struct tables *t, struct xd
 {
 	struct ibsr_way *known = spot->way == NO_WAY ? NULL : way_of(spot);
 
-	follow_handshake(t, totals, add, s, known ? known->awaited : AWAITED_BEFORE_BIRTH);
 	if (!known) {
 		admit(t, ctx, totals, key, add, s, frame_len);
 		return;
 	}
+	follow_handshake(t, totals, add, s, known->awaited);
 	if (!known->is_proven && is_proven(t, ctx, s, packets_of(known), add->handshakes))
 		totals->promoted += !__sync_val_compare_and_swap(&known->is_proven, 0, 1);
 	add_to_way(spot, add);

@@ -11,8 +11,8 @@
 #include "ibsr_abi.h"
 #include "map.bpf.h"
 
-/* `map` is per CPU, and plain adds are safe: XDP runs do not nest on a CPU. */
-static __always_inline void count_lost(void *map, __u16 port, const struct ibsr_source *lost)
+/* One packet. `map` is per CPU, and plain adds are safe: XDP runs do not nest on a CPU. */
+static __always_inline void count_lost(void *map, __u16 port, int is_syn, int is_ack, __u64 bytes)
 {
 	struct ibsr_losses *losses = only_entry(map);
 	struct ibsr_port_loss *cell;
@@ -25,13 +25,13 @@ static __always_inline void count_lost(void *map, __u16 port, const struct ibsr_
 	else if (cell->port != port)
 		cell = &losses->cell[IBSR_PORT_CELLS];
 	cell->is_used = 1;
-	if (lost->ack)
-		cell->ack += lost->packets;
-	else if (lost->syn)
-		cell->syn += lost->packets;
+	if (is_ack)
+		cell->ack++;
+	else if (is_syn)
+		cell->syn++;
 	else
-		cell->other += lost->packets;
-	cell->bytes += lost->bytes;
+		cell->other++;
+	cell->bytes += bytes;
 }
 
 #endif /* IBSR_UNATTRIBUTED_BPF_H */
