@@ -13,6 +13,7 @@ use ibsr_tests::prog::Compiled;
 use test_tag::tag;
 
 #[path = "xdp_fixtures/bench.rs"]
+#[expect(dead_code, reason = "shared with the fixtures")]
 mod bench;
 #[path = "captures/fetch.rs"]
 mod fetch;

@@ -20,6 +20,8 @@ mod life;
 mod pins;
 #[path = "loader/rights.rs"]
 mod rights;
+#[path = "loader/table.rs"]
+mod table;
 #[path = "loader/traffic.rs"]
 mod traffic;
 #[path = "loader/upgrade.rs"]

@@ -138,7 +138,16 @@ fn every_other_verdict_of_the_sensor_is_refused() {
     }
 }
 
-/// An exit anywhere else returns something else, and without its exit the sensor has none.
+/// How far a constant in r0 may be from where it is set.
+const NEAR: usize = 12;
+
+/// `w0 = 2` or `r0 = 2`.
+const fn is_two(insn: Insn) -> bool {
+    (insn.code == 0xb4 || insn.code == 0xb7) && insn.dst == 0 && insn.imm == 2
+}
+
+/// An exit anywhere else returns something else, and without its exit the sensor has none. Where
+/// the program happens to keep a 2 in r0 an exit would pass the packet, as it should.
 #[test]
 fn an_exit_in_any_other_place_is_refused() {
     for insns in sensors() {
@@ -148,7 +157,11 @@ fn an_exit_in_any_other_place_is_refused() {
                 assert!(matches!(refusal, Refusal::NoExit | Refusal::Jump { .. }), "{refusal}");
                 continue;
             }
-            let refusal = proof(&with(&insns, at, EXIT)).expect_err("an exit too early");
+            let Err(refusal) = proof(&with(&insns, at, EXIT)) else {
+                let before = &insns[at.saturating_sub(NEAR)..at];
+                assert!(before.iter().any(|&insn| is_two(insn)), "instruction {at}: accepted");
+                continue;
+            };
             let of_two = at > 0 && insns[at - 1].code == 0x18;
             let named = matches!(refusal, Refusal::Return { at: found, .. } if found == at);
             assert!(named || of_two, "instruction {at}: {refusal}");

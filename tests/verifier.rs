@@ -11,6 +11,7 @@ use std::ffi::CStr;
 use std::path::{Path, PathBuf};
 use std::{env, fs};
 
+use ibsr_proto::abi::Table;
 use ibsr_tests::kernel::Release;
 use ibsr_tests::prog::{Compiled, compilers};
 use libbpf_rs::query::{ProgInfoIter, ProgInfoQueryOptions};
@@ -80,7 +81,13 @@ fn measure() -> Compilers {
         .iter()
         .map(|clang| {
             let name = clang.file_name().expect("a program has a name").to_string_lossy();
-            (name.into_owned(), sources().iter().flat_map(|it| measure_object(clang, it)).collect())
+            let mut programs = Programs::new();
+            for source in sources() {
+                for table in [None, Some(Table::Sets)] {
+                    programs.extend(measure_object(clang, &source, table));
+                }
+            }
+            (name.into_owned(), programs)
         })
         .collect()
 }
@@ -93,8 +100,20 @@ fn sources() -> Vec<PathBuf> {
     sources
 }
 
-fn measure_object(clang: &Path, source: &Path) -> Vec<(String, Figures)> {
-    let mut open = Compiled::new(clang, source).open();
+/// With the knobs as they stand, or with another table where the program has that knob.
+fn measure_object(clang: &Path, source: &Path, table: Option<Table>) -> Vec<(String, Figures)> {
+    let compiled = Compiled::new(clang, source);
+    let mut open = compiled.open();
+    if let Some(table) = table {
+        let Some(at) = compiled.knob_offset("ibsr_table") else { return Vec::new() };
+        let mut maps = open.maps_mut();
+        let mut rodata = maps
+            .find(|map| map.name().to_string_lossy().ends_with(".rodata"))
+            .expect("there are knobs");
+        let bytes = rodata.initial_value_mut().expect("there are knobs");
+        bytes[at..][..4].copy_from_slice(&(table as u32).to_ne_bytes());
+    }
+    let suffix = table.map_or_else(String::new, |table| format!(", {}", table.as_str()));
     for mut map in open.maps_mut() {
         if map.map_type() != MapType::Array && map.max_entries() > MAX_ENTRIES {
             map.set_max_entries(MAX_ENTRIES).expect("not loaded yet");
@@ -119,7 +138,7 @@ fn measure_object(clang: &Path, source: &Path) -> Vec<(String, Figures)> {
                 xlated_bytes: info.xlated_prog_insns.len() as u64,
                 jited_bytes: info.jited_prog_insns.len() as u64,
             };
-            (name, figures)
+            (format!("{name}{suffix}"), figures)
         })
         .collect()
 }

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::thread;
 
-use ibsr_proto::abi::CpuTotals;
+use ibsr_proto::abi::{CpuTotals, Table};
 use ibsr_proto::conservation::Totals;
 use ibsr_proto::pins::{Scope, TOTALS};
 use ibsr_proto::snapshot::{Row, Source, Sweep};
@@ -34,10 +34,11 @@ fn wire() -> Pair {
     pair
 }
 
-fn attach(pair: &Pair, pins: &PinRoot) {
+fn attach(pair: &Pair, pins: &PinRoot, table: Table) {
     let loader = program("ibsr-loader").display().to_string();
     let mut command = pair.host.command(&loader);
     command.args(["attach", "xdp", HOST_IF, "--mode", "native", "--group", "0"]);
+    command.args(["--table", table.as_str()]);
     let _said =
         say(command.args(["--dst-port", "443", "--pin-root"]).arg(pins.path())).expect_code(0);
 }
@@ -155,9 +156,21 @@ impl Truth {
 #[test]
 #[tag(root)]
 fn ten_million_frames_from_two_cpus_are_all_accounted_for() {
+    account_for_ten_million_frames(Table::Lru);
+}
+
+/// The same with the table that the reader maps.
+#[test]
+#[tag(root)]
+fn ten_million_frames_are_all_accounted_for_in_the_set_associative_table() {
+    account_for_ten_million_frames(Table::Sets);
+}
+
+#[track_caller]
+fn account_for_ten_million_frames(table: Table) {
     let pair = wire();
     let (pins, spool) = (PinRoot::new(), tempfile::tempdir().expect("a directory"));
-    attach(&pair, &pins);
+    attach(&pair, &pins, table);
     let (_, before) = sweep(&pair, pins.path(), spool.path());
     let mut truth = Truth::default();
     let sent: Vec<Vec<u64>> = thread::scope(|scope| {

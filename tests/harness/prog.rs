@@ -99,15 +99,16 @@ impl Compiled {
         program.expect("the program is in the object").insns().iter().map(insn).collect()
     }
 
-    /// Bytes from the start of `.rodata` to a knob.
-    fn rodata_offset(&self, knob: &str) -> usize {
+    /// Bytes from the start of `.rodata` to a knob; `None` where the object has no such.
+    #[must_use]
+    pub fn knob_offset(&self, knob: &str) -> Option<usize> {
         let btf = Btf::from_path(&self.path).expect("the object has BTF");
-        let rodata: types::DataSec<'_> = btf.type_by_name(".rodata").expect("there are knobs");
+        let rodata: types::DataSec<'_> = btf.type_by_name(".rodata")?;
         let var = rodata.iter().find(|var| {
             btf.type_by_id::<types::Var<'_>>(var.ty)
                 .is_some_and(|var| var.name().is_some_and(|name| name == knob))
         });
-        var.expect("the knob exists").offset as usize
+        Some(var?.offset as usize)
     }
 }
 
@@ -167,7 +168,7 @@ impl Sensor {
         let knobs: Vec<(usize, &[u8])> = own
             .iter()
             .chain(knobs)
-            .map(|(knob, value)| (compiled.rodata_offset(knob), *value))
+            .map(|(knob, value)| (compiled.knob_offset(knob).expect("the knob exists"), *value))
             .collect();
         for mut map in open.maps_mut() {
             let name = map.name().to_string_lossy().into_owned();

@@ -64,7 +64,7 @@ const CASES: [Case; 15] = [
     Case {
         what: "totals with larger values",
         change: |design| design.totals.value = 128,
-        says: &["values of 128 bytes", "values of 152 bytes"],
+        says: &["values of 128 bytes", "values of 160 bytes"],
     },
     Case {
         what: "meta of another type",

@@ -8,11 +8,14 @@ use std::process::Command;
 use std::time::Duration;
 
 use ibsr_tests::process::{Running, program, say, wait_until};
+use libbpf_rs::{MapCore as _, MapFlags};
 use rustix::process::Signal;
 use test_tag::tag;
+use zerocopy::IntoBytes as _;
 
 use crate::scope::{Design, Made, SCOPE, spool};
 use crate::sealed::{Sealed, sealed};
+use crate::tables::{empty_set, put, with_sets};
 
 const NOBODY: u32 = 65_534;
 /// A group that no account of the machine is in.
@@ -35,6 +38,10 @@ impl Stage {
     fn new() -> Self {
         let made = Made::new(&Design::default());
         made.fill(100);
+        Self::of(made)
+    }
+
+    fn of(made: Made) -> Self {
         made.give_to_group(PIN_GID);
         let spool = spool();
         chown(spool.path(), Some(NOBODY), Some(NOBODY)).expect("root may");
@@ -84,6 +91,27 @@ fn the_group_suffices_without_any_capability() {
         .expect_stderr("reading without capabilities");
     let segment = Sealed::read(Path::new(said.stdout.trim()));
     assert_eq!(segment.sweeps[0].0.rows, 100);
+}
+
+/// R10: the same for the table that is mapped. Its pin lets the group write, because the kernel
+/// maps no other; the map is frozen, so it cannot.
+#[tag(root)]
+#[test]
+fn the_group_suffices_to_map_a_frozen_table() {
+    let made = with_sets();
+    let mut set = empty_set();
+    put(&mut set, 2, 7, true);
+    made.sets.update(&[0; 4], set.as_bytes(), MapFlags::ANY).expect("writable");
+    made.sets.freeze().expect("the loader does so too");
+    let refused = made.sets.update(&[0; 4], set.as_bytes(), MapFlags::ANY);
+    refused.expect_err("not even root can write it");
+    made.set_tracked(8);
+    let stage = Stage::of(made);
+    let said = say(&mut stage.reader("once", PIN_GID))
+        .expect_code(0)
+        .expect_stderr("reading without capabilities");
+    let segment = Sealed::read(Path::new(said.stdout.trim()));
+    assert_eq!((segment.sweeps[0].0.rows, segment.sweeps[0].0.evicted), (1, 0));
 }
 
 fn status_of(pid: u32, name: &str) -> String {

@@ -8,8 +8,8 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use ibsr_proto::abi::{
-    ABI_HASH, ABI_VERSION, CpuTotals, Losses, META_MAGIC, Meta, PORT_BYTES, Sensor, SourceCounts,
-    SourceKey, XdpMode,
+    ABI_HASH, ABI_VERSION, CpuTotals, Losses, META_MAGIC, Meta, PORT_BYTES, Sensor, Set,
+    SourceCounts, SourceKey, XdpMode,
 };
 use ibsr_proto::pins;
 use ibsr_tests::bpffs::PinRoot;
@@ -31,8 +31,11 @@ pub struct Shape {
 
 impl Shape {
     fn make(self) -> MapHandle {
+        // A reader maps the one array that holds more than it copies; the others do not mind.
+        let is_array = matches!(self.map_type, MapType::Array);
         let options = libbpf_sys::bpf_map_create_opts {
             sz: size_of::<libbpf_sys::bpf_map_create_opts>() as libbpf_sys::size_t,
+            map_flags: if is_array { libbpf_sys::BPF_F_MMAPABLE } else { 0 },
             ..Default::default()
         };
         let Self { map_type, key, value, entries } = self;
@@ -52,6 +55,7 @@ pub struct Design {
     pub meta: Meta,
     pub meta_shape: Shape,
     pub proven: Shape,
+    pub sets: Shape,
     pub totals: Shape,
     pub without: Option<&'static str>,
 }
@@ -67,6 +71,7 @@ impl Default for Design {
                 value: size_of::<SourceCounts>(),
                 entries: 4096,
             },
+            sets: array(MapType::Array, size_of::<Set>()),
             totals: array(MapType::PercpuArray, size_of::<CpuTotals>()),
             without: None,
         }
@@ -111,6 +116,7 @@ pub struct Made {
     pub dir: PathBuf,
     pub proven: MapHandle,
     pub unproven: MapHandle,
+    pub sets: MapHandle,
     pub totals: MapHandle,
     pub losses: MapHandle,
     meta_shape: Shape,
@@ -128,6 +134,7 @@ impl Made {
             dir,
             proven: design.proven.make(),
             unproven: Shape { entries: 4096, ..design.proven }.make(),
+            sets: design.sets.make(),
             totals: design.totals.make(),
             losses: array(MapType::PercpuArray, size_of::<Losses>()).make(),
             meta_shape: design.meta_shape,
@@ -141,6 +148,7 @@ impl Made {
             (pins::META, &mut meta),
             (pins::PROVEN, &mut self.proven),
             (pins::UNPROVEN, &mut self.unproven),
+            (pins::SETS, &mut self.sets),
             (pins::TOTALS, &mut self.totals),
             (pins::LOSSES, &mut self.losses),
         ];
@@ -169,8 +177,11 @@ impl Made {
         }
         for entry in fs::read_dir(&self.dir).expect("a directory").flatten() {
             chown(entry.path(), None, Some(gid)).expect("root may");
-            let is_link = entry.file_name() == pins::LINK;
-            let mode = if is_link { pins::LINK_MODE } else { pins::MAP_MODE };
+            let mode = match entry.file_name().to_str() {
+                Some(pins::LINK) => pins::LINK_MODE,
+                Some(pins::SETS) => pins::MAPPED_MODE,
+                _ => pins::MAP_MODE,
+            };
             fs::set_permissions(entry.path(), Permissions::from_mode(mode)).expect("root may");
         }
     }

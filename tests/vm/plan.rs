@@ -39,7 +39,7 @@ const fn always(program: &'static str, test: &'static str, reason: &'static str)
 
 /// All of them. A row that names no test is an error, so none outlives its test. What is here
 /// for its time alone runs on the machine's own kernel.
-pub const SKIPS: [Skip; 15] = [
+pub const SKIPS: [Skip; 17] = [
     always(
         "prover",
         "fuzz::what_is_proven_and_loaded_passes_every_frame_unchanged",
@@ -47,6 +47,8 @@ pub const SKIPS: [Skip; 15] = [
     ),
     always("xdp_fixtures", "races::a_handshake_is_counted_once_when_two_cpus_see_its_ack", RACE),
     always("xdp_fixtures", "races::no_count_is_lost_when_two_cpus_meet_a_new_source", RACE),
+    always("xdp_fixtures", "races::no_count_is_lost_when_two_cpus_evict_each_others_sources", RACE),
+    always("xdp_fixtures", "races::a_source_is_proven_once_when_two_cpus_see_its_proof", RACE),
     always(
         "xdp_fixtures",
         "races::no_count_is_lost_or_doubled_when_two_cpus_knock_for_one_source",

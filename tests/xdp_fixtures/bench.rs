@@ -143,7 +143,6 @@ impl Bench {
     }
 
     /// Totals, in which the sensors agree.
-    #[cfg_attr(not(test), expect(dead_code))]
     #[track_caller]
     pub fn totals(&self) -> Totals {
         let [lru, sets] = self.sensors.each_ref().map(Sensor::totals);
