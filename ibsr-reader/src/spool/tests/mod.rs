@@ -2,6 +2,7 @@
 //! The spool on a real directory: what these tests share. Sealed files are judged by a
 //! reader of its own, which knows JSON and SHA-256 and nothing of the code under test.
 
+mod allocation;
 mod lifecycle;
 mod planted;
 mod retention;
