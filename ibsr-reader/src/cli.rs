@@ -11,6 +11,7 @@ use ibsr_proto::snapshot::name::host_label;
 
 use crate::settings::Settings;
 use crate::spool::Limits;
+use crate::walk::Pass;
 
 /// Reads the sensor's pinned maps and seals JSON Lines segments
 ///
@@ -53,7 +54,13 @@ pub enum Command {
     Once(OnceArgs),
     /// Time the ways through the source table, in CPU time, as JSON
     #[command(hide = true)]
-    Walk(PinArgs),
+    Walk(WalkArgs),
+    /// Time the ways to write the source rows of a segment, in CPU time, as JSON
+    #[command(hide = true)]
+    Rewrite {
+        /// A sealed segment
+        segment: PathBuf,
+    },
     /// For packagers.
     #[command(flatten)]
     Generate(Generate),
@@ -155,6 +162,18 @@ pub struct RunArgs {
     /// as uploaded.
     #[arg(long, value_name = "FILE", env = "IBSR_LEDGER")]
     pub ledger: Option<PathBuf>,
+}
+
+/// `walk`.
+#[derive(Debug, Clone, Args)]
+pub struct WalkArgs {
+    /// Where the maps are.
+    #[command(flatten)]
+    pub pins: PinArgs,
+
+    /// Sweep without a pause until standard input ends, instead
+    #[arg(long, value_name = "PASS")]
+    pub until_eof: Option<Pass>,
 }
 
 /// `once`.

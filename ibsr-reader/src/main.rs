@@ -47,7 +47,16 @@ fn run(cli: Cli) -> Result<Answer> {
         }
         Command::Walk(args) => {
             privilege::confine()?;
-            writeln!(io::stdout(), "{}", walk::compare(&args.scope.dir(&args.pin_root))?)?;
+            let dir = args.pins.scope.dir(&args.pins.pin_root);
+            let answer = match args.until_eof {
+                Some(pass) => walk::until_eof(&dir, pass)?,
+                None => walk::compare(&dir)?,
+            };
+            writeln!(io::stdout(), "{answer}")?;
+        }
+        Command::Rewrite { segment } => {
+            privilege::confine()?;
+            writeln!(io::stdout(), "{}", walk::rewrite(&segment)?)?;
         }
         Command::Generate(generate) => return generate.run(Cli::command()),
     }
