@@ -48,9 +48,9 @@ bench-flood: deps-demo ## what floods do to the counts of steady clients; ONLY=C
 	@cargo build --quiet --locked --workspace --bins
 	@$(ROOT) env $(if $(ONLY),ONLY="$(ONLY)") $(if $(JSON),JSON="$(JSON)") $(TARGET)/debug/bench-flood
 
-bench-read: deps-bench ## a sweep beside bpftool and a walk by get-next-key; SOURCES=N JSON=FILE; needs root
+bench-read: deps-bench ## sweeps beside bpftool and beside packets; ONLY=TABLE SOURCES=N ROUNDS=N JSON=FILE; needs root
 	@cargo build --quiet --locked --workspace --bins
-	@$(ROOT) env $(if $(SOURCES),SOURCES="$(SOURCES)") $(if $(JSON),JSON="$(JSON)") $(TARGET)/debug/bench-read
+	@$(ROOT) env $(if $(ONLY),ONLY="$(ONLY)") $(if $(SOURCES),SOURCES="$(SOURCES)") $(if $(ROUNDS),ROUNDS="$(ROUNDS)") $(if $(JSON),JSON="$(JSON)") $(TARGET)/debug/bench-read
 
 bench-report: deps deps-fleet ## the report beside DuckDB; ROWS=N JSON=FILE; 2 GB of disk
 	@cargo build --quiet --locked --package ibsr-tests --bin bench-report

@@ -7,9 +7,9 @@ use std::io::{self, Write};
 use clap::ValueEnum;
 use flate2::write::GzEncoder;
 
-/// Segments are text that repeats itself; higher levels gain a few percent for several
+/// Level of zstd. Segments are text that repeats itself; higher levels gain a few percent for several
 /// times the CPU, which belongs to whatever else runs on the host.
-const ZSTD_LEVEL: i32 = 1;
+pub const ZSTD_LEVEL: i32 = 1;
 
 /// How an object is compressed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
