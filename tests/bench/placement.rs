@@ -41,7 +41,7 @@ pub fn filled(sources: &[SourceKey], count: u32) -> Result<Vec<Set>> {
     let mut homeless = 0;
     for key in sources {
         let hash = hash(key);
-        let scaled = |part: u64| (part * u64::from(count) >> 32) as usize;
+        let scaled = |part: u64| ((part * u64::from(count)) >> 32) as usize;
         let (home, mut other) = (scaled(hash >> 32), scaled(hash & 0xffff_ffff));
         if other == home {
             other = if home > 0 { home - 1 } else { count as usize - 1 };
