@@ -3,7 +3,8 @@
 //! without a pause, beside the rate with nobody there and with a program that copies memory.
 //!
 //! The rate is by CPU time of the thread that runs packets, in which all waiting for locks,
-//! caches and memory is. Each round runs every neighbour once and is compared with itself.
+//! caches and memory is. Each round runs every neighbour once, begins with another one than the
+//! round before, and is compared with itself.
 
 use std::thread;
 
@@ -19,7 +20,7 @@ use crate::{Measured, Wanted, median};
 
 /// Of one round and neighbour: a second or so with a million sources, two sweeps of them.
 const PACKETS: u32 = 3_000_000;
-/// Tables that are swept.
+/// Tables that are swept; each is a group of rows.
 const TABLES: [Table; 1] = [Table::Lru];
 /// The first two are what the others are compared with.
 const NEIGHBOURS: [(&str, Neighbour); 4] = [
@@ -40,6 +41,8 @@ struct Row {
     is_sweep: bool,
     packets_per_s: f64,
     of_nobody: f64,
+    /// Least and greatest of the rounds.
+    of_nobody_within: (f64, f64),
     of_copying: f64,
     done: Done,
 }
@@ -77,8 +80,12 @@ fn of_scene(scene: &Scene, table: Table, sources: u32, rounds: usize) -> Result<
     bind(None, PACKETS_CPU)?;
     let mut done = [Done::default(); NEIGHBOURS.len()];
     let rounds: Vec<Round> =
-        (0..rounds).map(|_| round(scene, sources, &mut done)).collect::<Result<_>>()?;
+        (0..rounds).map(|first| round(scene, sources, first, &mut done)).collect::<Result<_>>()?;
     let over = |of: &dyn Fn(&Round) -> f64| median(rounds.iter().map(of).collect());
+    let within = |at: usize| {
+        let ratios = rounds.iter().map(|round| round[at] / round[0]);
+        ratios.fold((f64::MAX, f64::MIN), |(least, most), of| (least.min(of), most.max(of)))
+    };
     let row = |(at, (name, neighbour)): (usize, &(&'static str, Neighbour))| Row {
         table,
         sources,
@@ -86,45 +93,62 @@ fn of_scene(scene: &Scene, table: Table, sources: u32, rounds: usize) -> Result<
         is_sweep: matches!(neighbour, Neighbour::Sweeping(_)),
         packets_per_s: over(&|round| round[at]),
         of_nobody: over(&|round| round[at] / round[0]),
+        of_nobody_within: within(at),
         of_copying: over(&|round| round[at] / round[1]),
         done: done[at],
     };
     Ok(NEIGHBOURS.iter().enumerate().map(row).collect())
 }
 
-fn round(scene: &Scene, sources: u32, sums: &mut [Done]) -> Result<Round> {
+fn round(scene: &Scene, sources: u32, first: usize, sums: &mut [Done]) -> Result<Round> {
     let mut rates = Round::default();
-    for (((_, neighbour), rate), sum) in NEIGHBOURS.iter().zip(&mut rates).zip(sums) {
-        let busy = neighbour.start(&scene.made)?;
+    for turn in 0..NEIGHBOURS.len() {
+        let at = (first + turn) % NEIGHBOURS.len();
+        let busy = NEIGHBOURS[at].1.start(&scene.made)?;
         let cost = scene.run(PACKETS);
         // Also after an error: a reader must not outlive the bench.
         let done = busy.stop()?;
-        *rate = 1e9 / cost?;
+        rates[at] = 1e9 / cost?;
         let Some(done) = done else { continue };
         let least = u64::from(sources) * (1_000_000 - LACKING_PPM) / 1_000_000;
         ensure!(done.sweeps > 0 && done.entries >= least, "not every source was swept: {done:?}");
-        sum.sweeps += done.sweeps;
-        sum.cpu_us += done.cpu_us;
+        sums[at].sweeps += done.sweeps;
+        sums[at].cpu_us += done.cpu_us;
     }
     Ok(rates)
 }
 
 fn print(rows: &[Row]) -> Printed {
-    let head =
-        ["table", "sources", "the other CPU", "M packets/s", "of nobody", "of copies", "sweeps"];
-    let mut table = ibsr_cli::table(&head, &[1, 3, 4, 5, 6]);
+    let head = [
+        "table",
+        "sources",
+        "the other CPU",
+        "M packets/s",
+        "of nobody",
+        "rounds",
+        "of copies",
+        "sweeps",
+    ];
+    let mut table = ibsr_cli::table(&head, &[1, 3, 4, 5, 6, 7]);
     for row in rows {
         table.add_row([
             row.table.as_str().to_owned(),
             row.sources.to_string(),
             row.name.to_owned(),
             format!("{:.2}", row.packets_per_s / 1e6),
-            format!("{:.3} x", row.of_nobody),
-            format!("{:.3} x", row.of_copying),
+            format!("{:.2} x", row.of_nobody),
+            within(row),
+            format!("{:.2} x", row.of_copying),
             if row.is_sweep { row.done.sweeps.to_string() } else { String::new() },
         ]);
     }
     table
+}
+
+/// Of the rows that are compared with another.
+fn within(row: &Row) -> String {
+    let (least, most) = row.of_nobody_within;
+    if least < most { format!("{least:.2} to {most:.2}") } else { String::new() }
 }
 
 fn json(rows: &[Row]) -> Value {
@@ -135,6 +159,7 @@ fn json(rows: &[Row]) -> Value {
             "neighbour": row.name,
             "packets_per_s": row.packets_per_s,
             "of_nobody": row.of_nobody,
+            "of_nobody_within": row.of_nobody_within,
             "of_copying": row.of_copying,
             "sweeps": row.done.sweeps,
             "sweeping_cpu_us": row.done.cpu_us,
