@@ -9,7 +9,11 @@ use ibsr_proto::abi::{
     self, Evidence, Field, LAYOUTS, Layout, Meta, ProofKind, Sensor, Set, Table, XdpMode,
 };
 use ibsr_proto::abi::{CpuTotals, SourceCounts, SourceKey};
+use ibsr_proto::cgroup_abi::{
+    self, CGROUP_LAYOUTS, CgroupTotals, Direction, Flow, FlowKey, Learned, Owner, step,
+};
 use ibsr_proto::pins;
+use ibsr_tests::cgroup::CgroupSensor;
 use ibsr_tests::prog::{Compiled, compilers};
 use libbpf_rs::MapType;
 use libbpf_rs::btf::types::{Array, Enum, Int, MemberAttr, Struct};
@@ -19,6 +23,14 @@ use libbpf_rs::btf::{Btf, BtfType, HasSize as _};
 fn for_each_sensor(check: impl Fn(&Compiled, &Btf<'_>)) {
     for clang in compilers() {
         let compiled = Compiled::sensor(&clang);
+        check(&compiled, &Btf::from_path(compiled.path()).expect("the object has BTF"));
+    }
+}
+
+/// The cgroup sensor in the same way.
+fn for_each_cgroup_sensor(check: impl Fn(&Compiled, &Btf<'_>)) {
+    for clang in compilers() {
+        let compiled = Compiled::new(&clang, &CgroupSensor::source());
         check(&compiled, &Btf::from_path(compiled.path()).expect("the object has BTF"));
     }
 }
@@ -67,25 +79,29 @@ fn differences(btf: &Btf<'_>, layout: &Layout) -> Vec<String> {
 
 #[test]
 fn every_struct_is_laid_out_as_its_twin() {
-    for_each_sensor(|_, btf| {
-        for layout in &LAYOUTS {
+    let check = |btf: &Btf<'_>, layouts: &[Layout]| {
+        for layout in layouts {
             assert_eq!(differences(btf, layout), Vec::<String>::new());
         }
-    });
+    };
+    for_each_sensor(|_, btf| check(btf, &LAYOUTS));
+    for_each_cgroup_sensor(|_, btf| check(btf, &CGROUP_LAYOUTS));
 }
 
 /// Two fields of one size that changed places keep every size and offset: the names tell.
 #[test]
 fn a_swap_of_two_fields_is_noticed() {
-    for_each_sensor(|_, btf| {
-        for layout in &LAYOUTS {
+    let check = |btf: &Btf<'_>, layouts: &[Layout]| {
+        for layout in layouts {
             let mut fields: Vec<Field> = layout.fields.to_vec();
             let (a, b) = (fields[0].name, fields[1].name);
             (fields[0].name, fields[1].name) = (b, a);
             let swapped = Layout { fields: Box::leak(fields.into_boxed_slice()), ..*layout };
             assert_eq!(differences(btf, &swapped).len(), 1, "{}", layout.c_name);
         }
-    });
+    };
+    for_each_sensor(|_, btf| check(btf, &LAYOUTS));
+    for_each_cgroup_sensor(|_, btf| check(btf, &CGROUP_LAYOUTS));
 }
 
 /// Values of one enumeration of the probe.
@@ -120,6 +136,11 @@ fn every_enumeration_has_the_values_of_its_twin() {
     check("ibsr_table", "IBSR_TABLE_", &table);
     check("ibsr_sensor", "IBSR_SENSOR_", &|value| Some(Sensor::from_abi(value)?.as_str()));
     check("ibsr_proof", "IBSR_PROOF_", &|value| Some(ProofKind::from_abi(value)?.as_str()));
+    check("ibsr_direction", "IBSR_DIRECTION_", &|value| Some(Direction::from_abi(value)?.as_str()));
+    check("ibsr_learned", "IBSR_LEARNED_", &|value| Some(Learned::from_abi(value)?.as_str()));
+    let steps =
+        step::ALL.map(|(bit, name)| (format!("IBSR_STEP_{}", name.to_uppercase()), i64::from(bit)));
+    assert_eq!(values(&btf, "ibsr_step"), steps.into());
     check("ibsr_xdp_mode", "IBSR_XDP_", &|value| Some(XdpMode::from_abi(value)?.as_str()));
 }
 
@@ -140,9 +161,50 @@ fn every_constant_is_that_of_its_twin() {
         ("PROBE_PORT_CELLS", abi::PORT_CELLS as i64),
         ("PROBE_SET_WAYS", abi::SET_WAYS as i64),
         ("PROBE_WAYS_PER_SOURCE", i64::from(abi::WAYS_PER_SOURCE)),
+        ("PROBE_CGROUP_ABI_VERSION", i64::from(cgroup_abi::CGROUP_ABI_VERSION)),
+        ("PROBE_DEFAULT_MAX_FLOWS", i64::from(cgroup_abi::DEFAULT_MAX_FLOWS)),
+        ("PROBE_COMM_BYTES", cgroup_abi::COMM_BYTES as i64),
     ];
     let expected = expected.map(|(name, value)| (name.to_owned(), value)).into();
     assert_eq!(values(&btf, "abi_constants"), expected);
+}
+
+/// Type, size of key and value, number of entries.
+type Shape = (MapType, usize, usize, u32);
+
+/// Every map that the source names.
+fn maps(compiled: &Compiled) -> BTreeMap<String, Shape> {
+    let object = compiled.open();
+    object
+        .maps()
+        .filter(|map| !map.name().to_string_lossy().contains('.'))
+        .map(|map| {
+            let name = map.name().to_string_lossy().into_owned();
+            let sizes = (map.key_size() as usize, map.value_size() as usize);
+            (name, (map.map_type(), sizes.0, sizes.1, map.max_entries()))
+        })
+        .collect()
+}
+
+/// The tables of the cgroup sensor; the state of a socket is its own affair.
+#[test]
+fn every_table_of_the_cgroup_sensor_has_the_type_and_sizes_of_its_twin() {
+    let max_flows = cgroup_abi::DEFAULT_MAX_FLOWS;
+    let expected: [(&str, Shape); 3] = [
+        ("ibsr_flows", (MapType::LruHash, size_of::<FlowKey>(), size_of::<Flow>(), max_flows)),
+        ("ibsr_owners", (MapType::LruHash, 8, size_of::<Owner>(), max_flows)),
+        ("ibsr_cg_totals", (MapType::PercpuArray, 4, size_of::<CgroupTotals>(), 1)),
+    ];
+    for_each_cgroup_sensor(|compiled, _| {
+        let mut maps = maps(compiled);
+        for (name, shape) in expected {
+            assert_eq!(maps.remove(name), Some(shape), "`{name}`");
+            assert!(name.len() <= 15, "`{name}` would be cut");
+        }
+        let (kind, ..) = maps.remove("ibsr_sockets").expect("the state of sockets");
+        assert_eq!(kind, MapType::SkStorage);
+        assert!(maps.is_empty(), "{maps:?}");
+    });
 }
 
 /// What a reader checks of each pin before it reads, checked where the pins come from.
@@ -154,7 +216,7 @@ fn every_pinned_map_has_the_type_and_sizes_that_readers_expect() {
         size_of::<SourceCounts>(),
         abi::DEFAULT_MAX_SOURCES,
     );
-    let expected: BTreeMap<&str, (MapType, usize, usize, u32)> = [
+    let expected: BTreeMap<&str, Shape> = [
         ("ibsr_meta", (MapType::Array, 4, size_of::<Meta>(), 1)),
         ("ibsr_proven", sources),
         ("ibsr_unproven", sources),
@@ -166,16 +228,7 @@ fn every_pinned_map_has_the_type_and_sizes_that_readers_expect() {
     ]
     .into();
     for_each_sensor(|compiled, _| {
-        let object = compiled.open();
-        let maps: BTreeMap<String, _> = object
-            .maps()
-            .filter(|map| !map.name().to_string_lossy().contains('.'))
-            .map(|map| {
-                let name = map.name().to_string_lossy().into_owned();
-                let sizes = (map.key_size() as usize, map.value_size() as usize);
-                (name, (map.map_type(), sizes.0, sizes.1, map.max_entries()))
-            })
-            .collect();
+        let maps = maps(compiled);
         assert_eq!(maps.len(), pins::XDP_MAPS.len());
         for (pin, name) in pins::XDP_MAPS {
             assert_eq!(maps[name], expected[name], "pin `{pin}`");

@@ -323,7 +323,7 @@ pub const ABI_HASH: u64 = hash_layouts(&LAYOUTS);
 /// configuration (HZ=100).
 pub const TICK_BOUND_NS: u64 = 10_000_000;
 
-const fn hash_layouts(layouts: &[Layout]) -> u64 {
+pub(crate) const fn hash_layouts(layouts: &[Layout]) -> u64 {
     let mut hash = 0xcbf2_9ce4_8422_2325;
     let mut at = 0;
     while at < layouts.len() {

@@ -6,8 +6,10 @@
 
 #![forbid(unsafe_code)]
 
+#[macro_use]
 pub mod abi;
 pub mod addr;
+pub mod cgroup_abi;
 pub mod conservation;
 pub mod ledger;
 pub mod pins;

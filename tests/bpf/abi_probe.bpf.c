@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 /*
- * Makes what only the preprocessor or no program sees of ibsr_abi.h visible in BTF: the
+ * Makes what only the preprocessor or no program sees of the ABI headers visible in BTF: the
  * constants, and the enumerations whose values travel as plain numbers.
  */
 #include <linux/bpf.h>
 #include "ibsr_abi.h"
+#include "ibsr_cgroup_abi.h"
 
 enum abi_constants {
 	PROBE_ABI_VERSION = IBSR_ABI_VERSION,
@@ -19,11 +20,17 @@ enum abi_constants {
 	PROBE_PORT_CELLS = IBSR_PORT_CELLS,
 	PROBE_SET_WAYS = IBSR_SET_WAYS,
 	PROBE_WAYS_PER_SOURCE = IBSR_WAYS_PER_SOURCE,
+	PROBE_CGROUP_ABI_VERSION = IBSR_CGROUP_ABI_VERSION,
+	PROBE_DEFAULT_MAX_FLOWS = IBSR_DEFAULT_MAX_FLOWS,
+	PROBE_COMM_BYTES = IBSR_COMM_BYTES,
 };
 
 enum abi_constants probe_constants;
+enum ibsr_direction probe_direction;
 enum ibsr_evidence probe_evidence;
+enum ibsr_learned probe_learned;
 enum ibsr_proof probe_proof;
 enum ibsr_sensor probe_sensor;
 enum ibsr_table probe_table;
+enum ibsr_step probe_step;
 enum ibsr_xdp_mode probe_xdp_mode;

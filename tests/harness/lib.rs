@@ -7,8 +7,10 @@
 
 #![expect(clippy::missing_panics_doc, reason = "a harness panics: that is how a test fails")]
 
+pub mod actor;
 pub mod bench;
 pub mod bpffs;
+pub mod cgroup;
 pub mod frames;
 pub mod kernel;
 pub mod netns;

@@ -1,0 +1,155 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! What an actor can be told to do. Names stand for sockets, addresses are `IP:PORT`.
+
+use std::collections::HashMap;
+use std::ffi::CString;
+use std::net::SocketAddr;
+use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
+use std::os::unix::net::UnixListener;
+use std::time::Duration;
+
+use rustix::io::Errno;
+use rustix::net::{
+    AddressFamily, RecvFlags, SendFlags, SocketFlags, SocketType, accept, acceptfrom, bind,
+    connect, getsockname, ipproto, listen, recv, send, sendto, socket_with, sockopt,
+};
+
+use crate::{Answer, fds};
+
+/// The sockets of one process.
+#[derive(Default)]
+pub struct Actor {
+    sockets: HashMap<String, OwnedFd>,
+    waiting: HashMap<String, UnixListener>,
+}
+
+fn ok(text: impl ToString) -> Result<Answer, Errno> {
+    Ok(Answer::Ok(text.to_string()))
+}
+
+fn address(text: &str) -> Result<SocketAddr, Errno> {
+    text.parse().map_err(|_wrong| Errno::INVAL)
+}
+
+fn number<T: std::str::FromStr>(text: &str) -> Result<T, Errno> {
+    text.parse().map_err(|_wrong| Errno::INVAL)
+}
+
+fn local(fd: BorrowedFd<'_>) -> Result<SocketAddr, Errno> {
+    SocketAddr::try_from(getsockname(fd)?)
+}
+
+impl Actor {
+    /// Does what a line says.
+    pub fn act(&mut self, words: &[&str]) -> Result<Answer, Errno> {
+        match *words {
+            ["socket", name, kind] => self.socket(name, kind),
+            ["bind", name, to] => {
+                bind(self.fd(name)?, &address(to)?)?;
+                ok(local(self.fd(name)?)?)
+            }
+            ["connect", name, to] => {
+                connect(self.fd(name)?, &address(to)?)?;
+                ok(local(self.fd(name)?)?)
+            }
+            ["listen", name] => listen(self.fd(name)?, 64).map(|()| Answer::Ok(String::new())),
+            ["accept", name, new] => {
+                let (fd, _peer) = acceptfrom(self.fd(name)?)?;
+                self.keep(new, fd)
+            }
+            ["accept-blind", name, new] => {
+                let fd = accept(self.fd(name)?)?;
+                self.keep(new, fd)
+            }
+            ["send", name, bytes] => self.send(name, number(bytes)?),
+            ["sendto", name, to, bytes] => {
+                let data = vec![b'x'; number(bytes)?];
+                ok(sendto(self.fd(name)?, &data, SendFlags::empty(), &address(to)?)?)
+            }
+            ["receive", name, bytes] => self.receive(name, number(bytes)?),
+            ["reset", name] => {
+                let fd = self.sockets.remove(name).ok_or(Errno::BADF)?;
+                sockopt::set_socket_linger(&fd, Some(Duration::ZERO))?;
+                ok("")
+            }
+            ["close", name] => self.sockets.remove(name).ok_or(Errno::BADF).and(ok("")),
+            _ => self.act_as_process(words),
+        }
+    }
+
+    fn act_as_process(&mut self, words: &[&str]) -> Result<Answer, Errno> {
+        match *words {
+            ["local", name] => ok(local(self.fd(name)?)?),
+            ["netns-cookie", name] => ok(fds::netns_cookie(self.fd(name)?)?),
+            ["give", name, path] => fds::give(self.fd(name)?, path).and(ok("")),
+            ["wait-at", path] => {
+                self.waiting.insert(path.to_owned(), fds::wait_at(path)?);
+                ok("")
+            }
+            ["take", name, path] => {
+                let fd = fds::take(self.waiting.get(path).ok_or(Errno::BADF)?)?;
+                self.keep(name, fd)
+            }
+            ["fork"] => match fds::fork_and_wait()? {
+                true => ok(std::process::id()),
+                false => Ok(Answer::Silent),
+            },
+            ["comm", name] => {
+                let name = CString::new(name).map_err(|_wrong| Errno::INVAL)?;
+                rustix::thread::set_name(&name).and(ok(""))
+            }
+            ["uid", uid] => {
+                let uid = rustix::process::Uid::from_raw(number(uid)?);
+                rustix::thread::set_thread_uid(uid).and(ok(""))
+            }
+            ["exit"] => Ok(Answer::Exit),
+            _ => Err(Errno::NOSYS),
+        }
+    }
+
+    fn fd(&self, name: &str) -> Result<BorrowedFd<'_>, Errno> {
+        self.sockets.get(name).map(|fd| fd.as_fd()).ok_or(Errno::BADF)
+    }
+
+    /// Answers with the socket's cookie.
+    fn keep(&mut self, name: &str, fd: OwnedFd) -> Result<Answer, Errno> {
+        let cookie = sockopt::socket_cookie(&fd)?;
+        self.sockets.insert(name.to_owned(), fd);
+        ok(cookie)
+    }
+
+    fn socket(&mut self, name: &str, kind: &str) -> Result<Answer, Errno> {
+        let (family, kind, protocol) = match kind {
+            "tcp4" => (AddressFamily::INET, SocketType::STREAM, None),
+            "tcp6" => (AddressFamily::INET6, SocketType::STREAM, None),
+            "udp4" => (AddressFamily::INET, SocketType::DGRAM, None),
+            "udp6" => (AddressFamily::INET6, SocketType::DGRAM, None),
+            "icmp4" => (AddressFamily::INET, SocketType::RAW, Some(ipproto::ICMP)),
+            _ => return Err(Errno::INVAL),
+        };
+        let fd = socket_with(family, kind, SocketFlags::CLOEXEC, protocol)?;
+        self.keep(name, fd)
+    }
+
+    fn send(&self, name: &str, bytes: usize) -> Result<Answer, Errno> {
+        let data = vec![b'x'; bytes];
+        let mut sent = 0;
+        while sent < bytes {
+            sent += send(self.fd(name)?, &data[sent..], SendFlags::NOSIGNAL)?;
+        }
+        ok(sent)
+    }
+
+    /// Exactly so many bytes, or fewer at the end of the stream.
+    fn receive(&self, name: &str, bytes: usize) -> Result<Answer, Errno> {
+        let mut data = vec![0; bytes.max(1)];
+        let mut received = 0;
+        while received < bytes {
+            match recv(self.fd(name)?, &mut data[received..], RecvFlags::empty())? {
+                (0, _) => break,
+                (some, _) => received += some,
+            }
+        }
+        ok(received)
+    }
+}

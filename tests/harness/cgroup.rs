@@ -1,0 +1,235 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! A cgroup of the test's own, and the cgroup sensor attached to it. Nothing is ever attached
+//! to the root cgroup.
+
+use std::fs::{self, File};
+use std::os::fd::AsRawFd as _;
+use std::os::unix::fs::MetadataExt as _;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use ibsr_proto::cgroup_abi::{CgroupTotals, Flow, FlowKey, Owner};
+use libbpf_rs::{Link, MapCore as _, MapFlags, Object};
+use zerocopy::{FromBytes as _, IntoBytes as _};
+
+use crate::prog::{Compiled, compilers};
+
+/// Tables whose size a test may choose.
+const TABLES: [&str; 2] = ["ibsr_flows", "ibsr_owners"];
+
+/// A cgroup, removed on drop with those below it; whoever is still in one is ended.
+#[derive(Debug)]
+pub struct Cgroup(PathBuf);
+
+/// Where version 2 is mounted: `/sys/fs/cgroup`, or a folder in it where version 1 is too.
+#[must_use]
+pub fn mount_point() -> PathBuf {
+    let mounts = fs::read_to_string("/proc/self/mounts").expect("/proc is mounted");
+    let fields = mounts.lines().map(|line| line.split(' ').collect::<Vec<_>>());
+    let mut version_2 = fields.filter(|fields| fields.get(2) == Some(&"cgroup2"));
+    version_2.next().expect("cgroup v2 is mounted")[1].into()
+}
+
+impl Cgroup {
+    /// Makes one at the top.
+    #[must_use]
+    pub fn new() -> Self {
+        static NEXT: AtomicU32 = AtomicU32::new(0);
+        let number = NEXT.fetch_add(1, Ordering::Relaxed);
+        Self::make(mount_point().join(format!("ibsr-test-{}-{number}", std::process::id())))
+    }
+
+    /// Makes one below this one, which must outlive it.
+    #[must_use]
+    pub fn child(&self, name: &str) -> Self {
+        Self::make(self.0.join(name))
+    }
+
+    fn make(path: PathBuf) -> Self {
+        fs::create_dir(&path)
+            .unwrap_or_else(|error| panic!("failed to make `{}`: {error}", path.display()));
+        Self(path)
+    }
+
+    /// Its folder.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        &self.0
+    }
+
+    /// Its id: the inode of its folder.
+    #[must_use]
+    pub fn id(&self) -> u64 {
+        fs::metadata(&self.0).expect("the cgroup exists").ino()
+    }
+}
+
+impl Default for Cgroup {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Drop for Cgroup {
+    fn drop(&mut self) {
+        let _killed = fs::write(self.0.join("cgroup.kill"), "1");
+        for _ in 0..200 {
+            if fs::remove_dir(&self.0).is_ok() {
+                return;
+            }
+            // The processes need a moment to end.
+            std::thread::sleep(std::time::Duration::from_millis(5));
+        }
+    }
+}
+
+/// The cgroup sensor, attached; detached on drop.
+#[derive(Debug)]
+pub struct CgroupSensor {
+    // Links go before the object that they are about.
+    links: Vec<Link>,
+    object: Object,
+}
+
+impl CgroupSensor {
+    /// The sensor's source.
+    #[must_use]
+    pub fn source() -> PathBuf {
+        ibsr_bpf::source_dir().join("observe_cgroup.bpf.c")
+    }
+
+    /// Attaches the newest compiler's object to `cgroup`, with room for 4,096 flows.
+    #[must_use]
+    pub fn attach(cgroup: &Cgroup) -> Self {
+        Self::attach_with(cgroup, 4_096)
+    }
+
+    /// The same with room for `max_flows`.
+    #[must_use]
+    pub fn attach_with(cgroup: &Cgroup, max_flows: u32) -> Self {
+        let clang = compilers().pop().expect("a compiler");
+        Self::attach_object(&Compiled::new(&clang, &Self::source()), cgroup, max_flows)
+    }
+
+    /// Attaches `compiled`, of which every program belongs to a cgroup.
+    #[must_use]
+    pub fn attach_object(compiled: &Compiled, cgroup: &Cgroup, max_flows: u32) -> Self {
+        let mut sensor = Self::load(compiled, max_flows);
+        sensor.attach_to(cgroup);
+        sensor
+    }
+
+    /// Loads `compiled` without attaching it.
+    #[must_use]
+    pub fn load(compiled: &Compiled, max_flows: u32) -> Self {
+        let mut open = compiled.open();
+        for mut map in open.maps_mut() {
+            if TABLES.contains(&&*map.name().to_string_lossy()) {
+                map.set_max_entries(max_flows).expect("not loaded yet");
+            }
+        }
+        let object = open.load().expect("root may load the sensor");
+        Self { links: Vec::new(), object }
+    }
+
+    /// Attaches every program that belongs to a cgroup.
+    pub fn attach_to(&mut self, cgroup: &Cgroup) {
+        let dir = File::open(cgroup.path()).expect("the cgroup exists");
+        for program in self.object.progs_mut() {
+            let link = program.attach_cgroup(dir.as_raw_fd()).expect("root may attach");
+            self.links.push(link);
+        }
+    }
+
+    /// The loaded object.
+    #[must_use]
+    pub const fn object(&self) -> &Object {
+        &self.object
+    }
+
+    fn map(&self, name: &str) -> libbpf_rs::Map<'_> {
+        self.object.maps().find(|map| map.name() == name).expect("the map exists")
+    }
+
+    /// Every flow, in the order of its key.
+    #[must_use]
+    pub fn flows(&self) -> Vec<(FlowKey, Flow)> {
+        let map = self.map("ibsr_flows");
+        let mut flows: Vec<(FlowKey, Flow)> = map
+            .keys()
+            .filter_map(|key| {
+                let value = map.lookup(&key, MapFlags::ANY).expect("readable")?;
+                let key = FlowKey::read_from_bytes(&key).expect("the ABI");
+                Some((key, Flow::read_from_bytes(&value).expect("the ABI")))
+            })
+            .collect();
+        flows.sort_by_key(|(key, _)| *key);
+        flows
+    }
+
+    /// The flows of one socket.
+    #[must_use]
+    pub fn flows_of(&self, socket: u64) -> Vec<(FlowKey, Flow)> {
+        self.flows().into_iter().filter(|(key, _)| key.socket == socket).collect()
+    }
+
+    /// The one flow of a socket besides its own row.
+    #[must_use]
+    #[track_caller]
+    pub fn flow_of(&self, socket: u64) -> (FlowKey, Flow) {
+        let flows: Vec<_> = self
+            .flows_of(socket)
+            .into_iter()
+            .filter(|(key, _)| key.remote_addr != [0; 16])
+            .collect();
+        let [flow] = flows[..] else { panic!("one flow of socket {socket}: {flows:#?}") };
+        flow
+    }
+
+    /// A socket's own row.
+    #[must_use]
+    #[track_caller]
+    pub fn own_row(&self, socket: u64) -> Flow {
+        let mut rows = self.flows_of(socket).into_iter();
+        let own = rows.find(|(key, _)| key.remote_addr == [0; 16]);
+        own.unwrap_or_else(|| panic!("socket {socket} has a row of its own")).1
+    }
+
+    /// An owner by its key.
+    #[must_use]
+    #[track_caller]
+    pub fn owner(&self, key: u64) -> Owner {
+        let value = self.map("ibsr_owners").lookup(key.as_bytes(), MapFlags::ANY);
+        let value = value.expect("readable").unwrap_or_else(|| panic!("owner {key:#x} has a row"));
+        Owner::read_from_bytes(&value).expect("the ABI")
+    }
+
+    /// Totals over all CPUs.
+    #[must_use]
+    pub fn totals(&self) -> CgroupTotals {
+        let map = self.map("ibsr_cg_totals");
+        let values = map.lookup_percpu(&0_u32.to_ne_bytes(), MapFlags::ANY).expect("readable");
+        let cpus: Vec<CgroupTotals> = values
+            .expect("the one entry exists")
+            .iter()
+            .map(|value| CgroupTotals::read_from_bytes(value).expect("the ABI"))
+            .collect();
+        CgroupTotals::sum(&cpus)
+    }
+
+    /// Packets of flows that the kernel evicted, after checking the law; for a sensor that sees
+    /// no packets now.
+    #[must_use]
+    #[track_caller]
+    pub fn evicted(&self) -> u64 {
+        let totals = self.totals();
+        let (mut packets, mut bytes) = (0, 0);
+        for (_, flow) in self.flows() {
+            packets += flow.packets_in + flow.packets_out;
+            bytes += flow.bytes_in + flow.bytes_out;
+        }
+        let attributed = bytes + totals.insert_failed_bytes;
+        assert!(attributed <= totals.tracked_bytes(), "more bytes in flows than were tracked");
+        totals.evicted(packets).expect("not more packets in flows than were tracked")
+    }
+}
