@@ -13,6 +13,8 @@ use libbpf_rs::ProgramHandle;
 use libbpf_rs::query::ProgInfoIter;
 use test_tag::tag;
 
+#[path = "prover/cgroup.rs"]
+mod cgroup;
 #[path = "prover/fuzz.rs"]
 mod fuzz;
 

@@ -131,7 +131,7 @@ impl<'a> Flow<'a> {
         }
         self.helpers.insert(helper);
         state.returned(match helper {
-            helper::MAP_LOOKUP_ELEM => Known::MapValue,
+            helper::MAP_LOOKUP_ELEM | helper::SK_STORAGE_GET => Known::MapValue,
             _ => Known::Number,
         });
         Ok(())

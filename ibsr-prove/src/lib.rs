@@ -12,6 +12,7 @@
 
 #![forbid(unsafe_code)]
 
+mod cgroup;
 mod decode;
 mod digest;
 mod flow;
@@ -21,6 +22,10 @@ mod policy;
 mod refusal;
 mod state;
 
+pub use cgroup::{
+    CGROUP_SKB_OBSERVER, CGROUP_SOCK_ADDR_OBSERVER, CGROUP_SOCK_OBSERVER, SOCK_OPS_OBSERVER,
+    cgroup_policy,
+};
 pub use digest::kernel_tags;
 pub use flow::{Proof, prove};
 pub use insn::{Insn, MAX_INSNS};

@@ -4,8 +4,8 @@
 /// What the proof demands of one kind of program.
 ///
 /// A helper may be listed only when it writes neither to the packet nor through its
-/// arguments. What it returns is taken for a number, except that `map_lookup_elem` returns
-/// a map value.
+/// arguments. What it returns is taken for a number, except that `map_lookup_elem` and
+/// `sk_storage_get` return a map value.
 #[derive(Debug, Clone, Copy)]
 pub struct Policy {
     /// Name, for messages.
@@ -41,9 +41,17 @@ pub(crate) mod helper {
     pub(crate) const MAP_LOOKUP_ELEM: u32 = 1;
     pub(crate) const MAP_UPDATE_ELEM: u32 = 2;
     pub(crate) const TAIL_CALL: u32 = 12;
+    pub(crate) const GET_SOCKET_COOKIE: u32 = 46;
+    pub(crate) const SOCK_OPS_CB_FLAGS_SET: u32 = 59;
     pub(crate) const SK_RELEASE: u32 = 86;
+    pub(crate) const SK_FULLSOCK: u32 = 95;
     pub(crate) const SKC_LOOKUP_TCP: u32 = 99;
+    pub(crate) const SK_STORAGE_GET: u32 = 107;
     pub(crate) const JIFFIES64: u32 = 118;
+    pub(crate) const GET_NETNS_COOKIE: u32 = 122;
     pub(crate) const KTIME_GET_BOOT_NS: u32 = 125;
+    pub(crate) const SK_CGROUP_ID: u32 = 128;
+    pub(crate) const SKC_TO_TCP_SOCK: u32 = 137;
+    pub(crate) const GET_CURRENT_TASK_BTF: u32 = 158;
     pub(crate) const XDP_GET_BUFF_LEN: u32 = 188;
 }

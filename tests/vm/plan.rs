@@ -6,8 +6,8 @@ use ibsr_tests::kernel::{OLDEST, Release};
 /// The one that runs on every kernel, also where the sensor cannot.
 const EVERYWHERE: [&str; 1] = ["kernels"];
 /// Those whose subject is what the kernel does.
-const SUPPORTED: [&str; 7] =
-    ["kernels", "verifier", "prover", "xdp_fixtures", "admission", "reader", "loader"];
+const SUPPORTED: [&str; 8] =
+    ["kernels", "verifier", "prover", "xdp_fixtures", "admission", "cgroup", "reader", "loader"];
 
 /// Test programs for a kernel.
 pub fn tests_for(release: Release) -> &'static [&'static str] {

@@ -1,0 +1,12 @@
+// SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+/* Allows, except for one port. */
+#include "../../../bpf/observe_cgroup.bpf.c"
+
+SEC("cgroup/connect4")
+int mutant(struct bpf_sock_addr *ctx)
+{
+	observe_send(ctx);
+	if (ctx->user_port == 77)
+		return 0;
+	return ALLOW;
+}

@@ -1,0 +1,11 @@
+// SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+/* Keeps the answers of others, after changing the hash that picks a path. */
+#include "../../../bpf/observe_cgroup.bpf.c"
+
+SEC("sockops")
+int mutant(struct bpf_sock_ops *ctx)
+{
+	observe_tcp(ctx);
+	ctx->sk_txhash = 1;
+	return ALLOW;
+}
