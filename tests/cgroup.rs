@@ -3,6 +3,10 @@
 //! and connections; what the sensor says of each is compared with what the processes, `/proc`
 //! and the other end of the connection say.
 
+#[path = "cgroup/conservation.rs"]
+mod conservation;
+#[path = "cgroup/load.rs"]
+mod load;
 #[path = "cgroup/owners.rs"]
 mod owners;
 #[path = "cgroup/tcp.rs"]

@@ -81,7 +81,7 @@ struct ibsr_flow {
 	__u64 established_boot_ns; /* handshake completed */
 	__u64 closed_boot_ns;	   /* last of RELEASED and CLOSED */
 	__u64 packets_in;	   /* segments: what GRO and TSO join counts as many */
-	__u64 bytes_in;		   /* from the IP header on, joined segments with one header */
+	__u64 bytes_in;		   /* of those segments, from the IP header on */
 	__u64 packets_out;
 	__u64 bytes_out;
 	__u64 retransmits;   /* segments sent again; SYN-ACKs are not among them */

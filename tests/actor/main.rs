@@ -5,6 +5,7 @@
 //! parent stopped.
 
 mod fds;
+mod load;
 mod verbs;
 
 use std::io::{self, Read as _, Write as _};

@@ -14,7 +14,7 @@ use rustix::net::{
     connect, getsockname, ipproto, listen, recv, send, sendto, socket_with, sockopt,
 };
 
-use crate::{Answer, fds};
+use crate::{Answer, fds, load};
 
 /// The sockets of one process.
 #[derive(Default)]
@@ -66,6 +66,7 @@ impl Actor {
                 let data = vec![b'x'; number(bytes)?];
                 ok(sendto(self.fd(name)?, &data, SendFlags::empty(), &address(to)?)?)
             }
+            ["spray", name, to, ports] => self.spray(name, address(to)?, number(ports)?),
             ["receive", name, bytes] => self.receive(name, number(bytes)?),
             ["reset", name] => {
                 let fd = self.sockets.remove(name).ok_or(Errno::BADF)?;
@@ -101,6 +102,12 @@ impl Actor {
             ["uid", uid] => {
                 let uid = rustix::process::Uid::from_raw(number(uid)?);
                 rustix::thread::set_thread_uid(uid).and(ok(""))
+            }
+            ["load", tcp, udp, count] => {
+                load::load(address(tcp)?, address(udp)?, number(count)?).and_then(ok)
+            }
+            ["serve", tcp, udp, count] => {
+                load::serve(self.fd(tcp)?, self.fd(udp)?, number(count)?).and_then(ok)
             }
             ["exit"] => Ok(Answer::Exit),
             _ => Err(Errno::NOSYS),
@@ -138,6 +145,15 @@ impl Actor {
             sent += send(self.fd(name)?, &data[sent..], SendFlags::NOSIGNAL)?;
         }
         ok(sent)
+    }
+
+    /// A byte to each of so many ports from that of `to` on.
+    fn spray(&self, name: &str, to: SocketAddr, ports: u16) -> Result<Answer, Errno> {
+        for port in 0..ports {
+            let to = SocketAddr::new(to.ip(), to.port() + port);
+            sendto(self.fd(name)?, b"x", SendFlags::empty(), &to)?;
+        }
+        ok(ports)
     }
 
     /// Exactly so many bytes, or fewer at the end of the stream.

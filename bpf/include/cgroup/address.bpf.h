@@ -11,6 +11,7 @@
 #include <linux/in.h>
 #include <linux/ip.h>
 #include <linux/ipv6.h>
+#include <linux/tcp.h>
 #include <linux/udp.h>
 #include <bpf/bpf_endian.h>
 #include <bpf/bpf_helpers.h>
@@ -121,6 +122,31 @@ static __always_inline int udp_ends(const struct __sk_buff *skb, struct ends *en
 	__builtin_memcpy(ends->src, &v6->saddr, sizeof(ends->src));
 	__builtin_memcpy(ends->dst, &v6->daddr, sizeof(ends->dst));
 	return udp_ports(v6 + 1, end, ends);
+}
+
+/* Bytes of the headers that each segment of a joined packet has; 0 when they cannot be read. */
+static __always_inline __u32 segment_header_bytes(const struct __sk_buff *skb)
+{
+	const void *data = (const void *)(long)skb->data, *end = (const void *)(long)skb->data_end;
+	const struct ipv6hdr *v6 = data;
+	const struct iphdr *v4 = data;
+	const struct tcphdr *tcp;
+	__u32 ip_bytes = sizeof(*v6);
+	__u8 protocol;
+
+	if ((const void *)(v6 + 1) > end)
+		return 0;
+	protocol = v6->nexthdr;
+	if (v4->version == 4) {
+		protocol = v4->protocol;
+		ip_bytes = v4->ihl * 4;
+	}
+	if (protocol == IPPROTO_UDP)
+		return ip_bytes + sizeof(struct udphdr);
+	tcp = data + ip_bytes;
+	if (protocol != IPPROTO_TCP || (const void *)(tcp + 1) > end)
+		return 0;
+	return ip_bytes + tcp->doff * 4;
 }
 
 #endif /* IBSR_CGROUP_ADDRESS_BPF_H */

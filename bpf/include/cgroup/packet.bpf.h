@@ -2,7 +2,7 @@
 /*
  * One packet of one socket, at cgroup_skb. It promises that each packet is counted in one
  * outcome of the totals, and a tracked one in one flow or as a failed insert. It reads the
- * headers of UDP only: the remote end of a TCP packet is that of its socket.
+ * headers of UDP and of joined packets: the remote end of TCP is that of its socket.
  */
 #ifndef IBSR_CGROUP_PACKET_BPF_H
 #define IBSR_CGROUP_PACKET_BPF_H
@@ -101,11 +101,12 @@ static __always_inline void count_udp(const struct __sk_buff *skb, const struct 
 	count_flow(flow, totals, is_out, packets, bytes);
 }
 
-/* A segment for each that GRO joined or TSO will split; most packets are one. */
+/* A segment for each that GRO joined or TSO will split, and its headers: so both ends of a
+ * connection say the same. Most packets are one. */
 static __always_inline void observe_packet(struct __sk_buff *skb, int is_out)
 {
 	struct ibsr_cgroup_totals *totals = only_entry(&ibsr_cg_totals);
-	__u32 segments = skb->gso_segs, packets = segments ? segments : 1;
+	__u32 segments = skb->gso_segs, packets = segments ? segments : 1, bytes = skb->len;
 	struct bpf_sock *sk = skb->sk;
 	struct socket *s;
 
@@ -121,12 +122,14 @@ static __always_inline void observe_packet(struct __sk_buff *skb, int is_out)
 		if (!s)
 			return;
 	}
+	if (packets > 1)
+		bytes += (packets - 1) * segment_header_bytes(skb);
 	switch (s->key.protocol) {
 	case IPPROTO_TCP:
-		count_tcp(s, totals, is_out, packets, skb->len);
+		count_tcp(s, totals, is_out, packets, bytes);
 		break;
 	case IPPROTO_UDP:
-		count_udp(skb, s, totals, is_out, packets, skb->len);
+		count_udp(skb, s, totals, is_out, packets, bytes);
 		break;
 	case IPPROTO_ICMP:
 	case IPPROTO_ICMPV6:

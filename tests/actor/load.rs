@@ -1,0 +1,58 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! Many short exchanges in a row: a TCP connection and a UDP socket for each, a question and
+//! an answer on both. Every question of a client has another length, so that its bytes tell
+//! whether all of them were counted.
+
+use std::net::SocketAddr;
+use std::os::fd::BorrowedFd;
+
+use rustix::io::Errno;
+use rustix::net::{
+    AddressFamily, RecvFlags, SendFlags, SocketType, acceptfrom, connect, recv, recvfrom, send,
+    sendto, socket,
+};
+
+/// Questions have 1 to this many bytes, in turn.
+const LENGTHS: usize = 64;
+const ANSWER: &[u8] = b"an answer";
+
+/// Asks `count` times over each; bytes sent over each of the two.
+pub fn load(tcp: SocketAddr, udp: SocketAddr, count: usize) -> Result<usize, Errno> {
+    let mut sent = 0;
+    for number in 0..count {
+        let question = vec![b'q'; number % LENGTHS + 1];
+        for (to, kind) in [(tcp, SocketType::STREAM), (udp, SocketType::DGRAM)] {
+            let fd = socket(family(to), kind, None)?;
+            connect(&fd, &to)?;
+            send(&fd, &question, SendFlags::NOSIGNAL)?;
+            let mut answer = [0; ANSWER.len()];
+            let (received, _) = recv(&fd, &mut answer, RecvFlags::empty())?;
+            if received != ANSWER.len() {
+                return Err(Errno::PIPE);
+            }
+        }
+        sent += question.len();
+    }
+    Ok(sent)
+}
+
+/// Answers `count` times over each.
+pub fn serve(tcp: BorrowedFd<'_>, udp: BorrowedFd<'_>, count: usize) -> Result<usize, Errno> {
+    for _ in 0..count {
+        let mut question = [0; LENGTHS];
+        let (fd, _peer) = acceptfrom(tcp)?;
+        recv(&fd, &mut question, RecvFlags::empty())?;
+        send(&fd, ANSWER, SendFlags::NOSIGNAL)?;
+        let (_received, _, from) = recvfrom(udp, &mut question, RecvFlags::empty())?;
+        let from = from.ok_or(Errno::INVAL)?;
+        sendto(udp, ANSWER, SendFlags::empty(), &from)?;
+    }
+    Ok(count)
+}
+
+const fn family(to: SocketAddr) -> AddressFamily {
+    match to {
+        SocketAddr::V4(_) => AddressFamily::INET,
+        SocketAddr::V6(_) => AddressFamily::INET6,
+    }
+}
