@@ -4,7 +4,7 @@ SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help demo test check bench bench-flood bench-read bench-report bench-veth bench-xdp fuzz install \
+.PHONY: help demo test check bench bench-cgroup bench-flood bench-read bench-report bench-veth bench-xdp fuzz install \
 	release deps deps-bench deps-demo deps-fleet deps-test deps-vm vm-test
 
 PREFIX ?= /usr/local
@@ -42,7 +42,11 @@ check: ## the same without installing anything: before each commit
 vm-test: deps-test deps-vm ## the root tests on other kernels, in QEMU; KERNELS="6.1 newest"
 	@cargo xtask vm $(KERNELS)
 
-bench: bench-flood bench-read bench-report bench-veth bench-xdp ## every benchmark
+bench: bench-cgroup bench-flood bench-read bench-report bench-veth bench-xdp ## every benchmark
+
+bench-cgroup: deps-demo ## what the cgroup sensor adds to a packet and a connection; ROUNDS=N JSON=FILE; needs root
+	@cargo build --quiet --locked --workspace --bins
+	@$(ROOT) env $(if $(ROUNDS),ROUNDS="$(ROUNDS)") $(if $(JSON),JSON="$(JSON)") $(TARGET)/debug/bench-cgroup
 
 bench-flood: deps-demo ## what floods do to the counts of steady clients; ONLY=CASE JSON=FILE; needs root
 	@cargo build --quiet --locked --workspace --bins

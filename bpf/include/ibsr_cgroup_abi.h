@@ -92,7 +92,7 @@ struct ibsr_flow {
 	__u16 family;	/* AF_INET or AF_INET6, as the socket was created */
 	__u8 direction; /* enum ibsr_direction */
 	__u8 learned;	/* enum ibsr_learned */
-	__u8 tcp_state; /* last one, as BPF_TCP_*; 0 for UDP */
+	__u8 tcp_state; /* last of SYN_SENT, ESTABLISHED, LISTEN and CLOSE, as BPF_TCP_* */
 	__u8 pad[3];	/* zero */
 };
 

@@ -78,7 +78,7 @@ abi_struct! {
         direction: u8,
         /// [`Learned`] as a number.
         learned: u8,
-        /// Last state of TCP, as `BPF_TCP_*`; 0 for UDP.
+        /// Last of `BPF_TCP_SYN_SENT`, `ESTABLISHED`, `LISTEN` and `CLOSE`; 0 for UDP.
         tcp_state: u8,
         /// Zero.
         pad: [u8; 3],

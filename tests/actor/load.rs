@@ -36,6 +36,24 @@ pub fn load(tcp: SocketAddr, udp: SocketAddr, count: usize) -> Result<usize, Err
     Ok(sent)
 }
 
+/// Gets `/` over HTTP `count` times, each time over a connection of its own; bytes received.
+pub fn get(http: SocketAddr, count: usize) -> Result<usize, Errno> {
+    const REQUEST: &[u8] = b"GET / HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n";
+    let (mut received, mut data) = (0, vec![0; 65_536]);
+    for _ in 0..count {
+        let fd = socket(family(http), SocketType::STREAM, None)?;
+        connect(&fd, &http)?;
+        send(&fd, REQUEST, SendFlags::NOSIGNAL)?;
+        loop {
+            match recv(&fd, &mut data[..], RecvFlags::empty())? {
+                (0, _) => break,
+                (some, _) => received += some,
+            }
+        }
+    }
+    Ok(received)
+}
+
 /// Answers `count` times over each.
 pub fn serve(tcp: BorrowedFd<'_>, udp: BorrowedFd<'_>, count: usize) -> Result<usize, Errno> {
     for _ in 0..count {

@@ -103,9 +103,20 @@ impl Actor {
                 let uid = rustix::process::Uid::from_raw(number(uid)?);
                 rustix::thread::set_thread_uid(uid).and(ok(""))
             }
+            ["ping", name, count, bytes] => {
+                self.exchange(name, number(count)?, number(bytes)?, true)
+            }
+            ["pong", name, count, bytes] => {
+                self.exchange(name, number(count)?, number(bytes)?, false)
+            }
+            ["rename", name, new] => {
+                let fd = self.sockets.remove(name).ok_or(Errno::BADF)?;
+                self.keep(new, fd)
+            }
             ["load", tcp, udp, count] => {
                 load::load(address(tcp)?, address(udp)?, number(count)?).and_then(ok)
             }
+            ["get", http, count] => load::get(address(http)?, number(count)?).and_then(ok),
             ["serve", tcp, udp, count] => {
                 load::serve(self.fd(tcp)?, self.fd(udp)?, number(count)?).and_then(ok)
             }
@@ -145,6 +156,28 @@ impl Actor {
             sent += send(self.fd(name)?, &data[sent..], SendFlags::NOSIGNAL)?;
         }
         ok(sent)
+    }
+
+    /// So many messages of so many bytes both ways.
+    fn exchange(
+        &self,
+        name: &str,
+        count: usize,
+        bytes: usize,
+        begins: bool,
+    ) -> Result<Answer, Errno> {
+        let fd = self.fd(name)?;
+        let mut data = vec![b'x'; bytes];
+        if !begins {
+            recv(fd, &mut data[..], RecvFlags::WAITALL)?;
+        }
+        for left in (0..count).rev() {
+            send(fd, &data, SendFlags::NOSIGNAL)?;
+            if begins || left > 0 {
+                recv(fd, &mut data[..], RecvFlags::WAITALL)?;
+            }
+        }
+        ok(count)
     }
 
     /// A byte to each of so many ports from that of `to` on.

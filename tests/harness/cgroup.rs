@@ -141,6 +141,11 @@ impl CgroupSensor {
         }
     }
 
+    /// Detaches every program; what the maps hold stays.
+    pub fn detach(&mut self) {
+        self.links.clear();
+    }
+
     /// The loaded object.
     #[must_use]
     pub const fn object(&self) -> &Object {

@@ -88,27 +88,29 @@ static __always_inline __u16 socket_error(struct bpf_sock *sk)
 	return full ? full->sk_err : 0;
 }
 
+/* Only the end is of interest: each change costs a lookup, and what lies between an
+ * established connection and its end takes several. */
 static __always_inline void changes_state(struct bpf_sock_ops *ctx, struct socket *s,
 					  struct bpf_sock *sk, struct ibsr_cgroup_totals *totals)
 {
-	__u32 from = ctx->args[0], to = ctx->args[1];
-	struct ibsr_flow *flow = socket_flow(s, totals);
-	__u16 error = 0;
+	int had_sent_syn = ctx->args[0] == BPF_TCP_SYN_SENT;
+	struct ibsr_flow *flow;
+	__u16 error;
 
-	if (to == BPF_TCP_CLOSE)
-		error = socket_error(sk);
-	if (to == BPF_TCP_CLOSE && from == BPF_TCP_SYN_SENT)
+	if (ctx->args[1] != BPF_TCP_CLOSE)
+		return;
+	if (had_sent_syn)
 		shared_add(&totals->connect_failed, 1);
+	error = socket_error(sk);
+	flow = socket_flow(s, totals);
 	if (!flow)
 		return;
-	flow->tcp_state = to;
-	if (to != BPF_TCP_CLOSE)
-		return;
-	if (error || from == BPF_TCP_SYN_SENT) {
-		flow->error = error;
-		mark(flow, IBSR_STEP_FAILED, coarse_boot_ns(totals));
-	}
+	flow->tcp_state = BPF_TCP_CLOSE;
 	flow->closed_boot_ns = bpf_ktime_get_boot_ns();
+	if (error || had_sent_syn) {
+		flow->error = error;
+		mark(flow, IBSR_STEP_FAILED, flow->closed_boot_ns);
+	}
 	mark(flow, IBSR_STEP_CLOSED, flow->closed_boot_ns);
 }
 

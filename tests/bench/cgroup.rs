@@ -1,0 +1,257 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! `make bench-cgroup`: what the cgroup sensor adds to a packet and to a connection.
+//!
+//! Packets: a program that does nothing, one that does one hash lookup, and the sensor are
+//! attached to one cgroup, so all three see every packet of a ping-pong between two processes;
+//! the kernel itself says how long each ran. Connections: requests a second to a web server,
+//! a connection for each, with the sensor attached and without, in turn. Ends with 1 when a bound is missed. With
+//! `JSON=FILE` the rows are written there too. With `ROUNDS=N` as many rounds.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::os::fd::{FromRawFd as _, OwnedFd};
+use std::path::Path;
+use std::process::{Command, ExitCode};
+use std::time::{Duration, Instant};
+
+use anyhow::{Result, bail, ensure};
+use ibsr_cli::{Answer, finish, table};
+use ibsr_tests::actor::Actor;
+use ibsr_tests::bench::write_where_asked;
+use ibsr_tests::cgroup::{Cgroup, CgroupSensor};
+use ibsr_tests::process::{Running, wait_until};
+use ibsr_tests::prog::{Compiled, compilers};
+use libbpf_rs::query::ProgInfoIter;
+use libbpf_rs::{MapCore as _, MapFlags};
+use serde_json::json;
+use tempfile::TempDir;
+
+/// Rounds where nobody asks for others; the middle one counts.
+const ROUNDS: usize = 15;
+/// Questions and answers of one round.
+const PINGS: usize = 20_000;
+const PING_BYTES: usize = 64;
+/// Connections of one round.
+const CONNECTIONS: usize = 4_000;
+/// Where the web server listens.
+const WEB: &str = "127.0.0.1:18080";
+/// A packet may cost this much of the lookup program's cost.
+const PACKET_BOUND: f64 = 1.6;
+/// This part of the connections must remain.
+const CONNECTION_BOUND: f64 = 0.95;
+
+/// Kind of socket, name of the row.
+const KINDS: [(&str, &str); 4] =
+    [("tcp4", "TCP, IPv4"), ("tcp6", "TCP, IPv6"), ("udp4", "UDP, IPv4"), ("udp6", "UDP, IPv6")];
+
+fn main() -> ExitCode {
+    finish("bench-cgroup", run())
+}
+
+/// One line: costs of the three in nanoseconds.
+struct PacketRow {
+    name: String,
+    empty_ns: f64,
+    lookup_ns: f64,
+    sensor_ns: f64,
+}
+
+impl PacketRow {
+    fn ratio(&self) -> f64 {
+        self.sensor_ns / self.lookup_ns
+    }
+}
+
+#[expect(clippy::print_stdout, reason = "the tables are the output")]
+fn run() -> Result<Answer> {
+    if !rustix::process::geteuid().is_root() {
+        bail!("cgroups need root");
+    }
+    let rounds = match std::env::var("ROUNDS") {
+        Ok(text) => text.parse()?,
+        Err(_) => ROUNDS,
+    };
+    let mut rows = Vec::new();
+    for (kind, name) in KINDS {
+        rows.extend(packets(kind, name, rounds)?);
+    }
+    let names = ["ns a packet", "empty", "one lookup", "the sensor", "of one lookup"];
+    let mut table = table(&names, &[1, 2, 3, 4]);
+    for row in &rows {
+        table.add_row([
+            row.name.clone(),
+            format!("{:.1}", row.empty_ns),
+            format!("{:.1}", row.lookup_ns),
+            format!("{:.1}", row.sensor_ns),
+            format!("{:.2}", row.ratio()),
+        ]);
+    }
+    println!("{table}\n");
+    let share = connections(rounds)?;
+    println!("connections a second with the sensor / without: {share:.3}");
+    write_where_asked("JSON", || {
+        let rows: Vec<_> = rows
+            .iter()
+            .map(|row| {
+                json!({ "name": row.name, "empty_ns": row.empty_ns,
+                "lookup_ns": row.lookup_ns, "sensor_ns": row.sensor_ns, "ratio": row.ratio() })
+            })
+            .collect();
+        json!({ "packets": rows, "connections": share }).to_string()
+    })?;
+    let is_kept = share >= CONNECTION_BOUND && rows.iter().all(|row| row.ratio() <= PACKET_BOUND);
+    Ok(if is_kept { Answer::Yes } else { Answer::No })
+}
+
+/// Two processes and a connection between them.
+fn connected(cgroup: &Cgroup, kind: &str) -> (Actor, Actor) {
+    let (mut client, mut server) = (Actor::start(cgroup), Actor::start(cgroup));
+    let loopback = if kind.ends_with('4') { "127.0.0.1:0" } else { "[::1]:0" };
+    server.socket("l", kind);
+    let at = server.address(&format!("bind l {loopback}"));
+    client.socket("a", kind);
+    if kind.starts_with("tcp") {
+        server.act("listen l");
+        client.act(&format!("connect a {at}"));
+        server.act("accept l a");
+    } else {
+        let from = client.address(&format!("connect a {at}"));
+        server.act(&format!("connect l {from}"));
+        server.act("rename l a");
+    }
+    (client, server)
+}
+
+fn floor() -> Compiled {
+    let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("bpf/bench/cgroup_floor.bpf.c");
+    Compiled::new(&compilers().pop().expect("a compiler"), &source)
+}
+
+/// Both directions of one kind of socket.
+fn packets(kind: &str, name: &str, rounds: usize) -> Result<Vec<PacketRow>> {
+    let cgroup = Cgroup::new();
+    let floor = CgroupSensor::attach_object(&floor(), &cgroup, 1);
+    let table = floor.object().maps().find(|map| map.name() == "floor_table").expect("a table");
+    let key: Vec<u8> = (1_u64..=4).flat_map(u64::to_ne_bytes).collect();
+    table.update(&key, &0_u64.to_ne_bytes(), MapFlags::ANY)?;
+    let _sensor = CgroupSensor::attach_with(&cgroup, 100_000);
+    let (mut client, mut server) = connected(&cgroup, kind);
+    let _stats = enable_stats()?;
+    let mut found: BTreeMap<&str, Vec<f64>> = BTreeMap::new();
+    for round in 0..=rounds {
+        let before = run_times();
+        server.tell(&format!("pong a {PINGS} {PING_BYTES}"));
+        client.act(&format!("ping a {PINGS} {PING_BYTES}"));
+        server.answer().expect("it answers");
+        let after = run_times();
+        for program in PROGRAMS {
+            let (then, now) = (before[program], after[program]);
+            ensure!(now.1 > then.1 + PINGS as u64, "`{program}` did not run");
+            let ns = (now.0 - then.0) as f64 / (now.1 - then.1) as f64;
+            // The first round warms up.
+            if round > 0 {
+                found.entry(program).or_default().push(ns);
+            }
+        }
+    }
+    let middle = |program: &str| median(&mut found[program].clone());
+    let row = |direction: &str, [empty, lookup, sensor]: [&str; 3]| PacketRow {
+        name: format!("{name}, {direction}"),
+        empty_ns: middle(empty),
+        lookup_ns: middle(lookup),
+        sensor_ns: middle(sensor),
+    };
+    let [in_empty, out_empty, in_lookup, out_lookup, in_sensor, out_sensor] = PROGRAMS;
+    Ok(vec![
+        row("in", [in_empty, in_lookup, in_sensor]),
+        row("out", [out_empty, out_lookup, out_sensor]),
+    ])
+}
+
+const PROGRAMS: [&str; 6] =
+    ["empty_in", "empty_out", "lookup_in", "lookup_out", "ibsr_ingress", "ibsr_egress"];
+
+/// Nanoseconds and runs of each program so far.
+fn run_times() -> BTreeMap<String, (u64, u64)> {
+    ProgInfoIter::default()
+        .map(|info| (info.name.to_string_lossy().into_owned(), (info.run_time_ns, info.run_cnt)))
+        .filter(|(name, _)| PROGRAMS.contains(&name.as_str()))
+        .collect()
+}
+
+/// The kernel measures as long as the descriptor is open.
+fn enable_stats() -> Result<OwnedFd> {
+    // SAFETY: the call takes a plain number.
+    let fd = unsafe { libbpf_sys::bpf_enable_stats(libbpf_sys::BPF_STATS_RUN_TIME) };
+    ensure!(fd >= 0, "failed to enable the kernel's statistics of programs");
+    // SAFETY: the descriptor was just made and is owned by nobody else.
+    Ok(unsafe { OwnedFd::from_raw_fd(fd) })
+}
+
+fn median(values: &mut [f64]) -> f64 {
+    values.sort_by(f64::total_cmp);
+    values[values.len() / 2]
+}
+
+/// A web server with one worker; ended on drop.
+struct Web {
+    _dir: TempDir,
+    _process: Running,
+}
+
+impl Web {
+    fn start(cgroup: &Cgroup) -> Result<Self> {
+        let dir = TempDir::new()?;
+        let at = dir.path().display();
+        fs::write(dir.path().join("index.html"), "x".repeat(1_000))?;
+        let config = format!(
+            "daemon off; pid {at}/pid; error_log stderr emerg; worker_processes 1;\n\
+             events {{}}\n\
+             http {{ access_log off; client_body_temp_path {at}/b; proxy_temp_path {at}/p;\n\
+             fastcgi_temp_path {at}/f; uwsgi_temp_path {at}/u; scgi_temp_path {at}/s;\n\
+             server {{ listen {WEB}; root {at}; }} }}\n\
+             user root;\n"
+        );
+        fs::write(dir.path().join("nginx.conf"), config)?;
+        let mut command = Command::new("sh");
+        command.args(["-c", r#"echo $$ > "$0" && exec nginx -c "$1""#]);
+        command.arg(cgroup.path().join("cgroup.procs")).arg(dir.path().join("nginx.conf"));
+        let process = Running::start(&mut command);
+        wait_until("the web server listens", Duration::from_secs(10), || {
+            std::net::TcpStream::connect(WEB).is_ok()
+        });
+        Ok(Self { _dir: dir, _process: process })
+    }
+}
+
+/// HTTP requests, a connection for each; client and server in the cgroup. The middle of all
+/// rounds' ratios: each compares two runs that follow each other.
+fn connections(rounds: usize) -> Result<f64> {
+    let cgroup = Cgroup::new();
+    let _web = Web::start(&cgroup)?;
+    let mut client = Actor::start(&cgroup);
+    let mut rate = || {
+        let start = Instant::now();
+        client.act(&format!("get {WEB} {CONNECTIONS}"));
+        CONNECTIONS as f64 / start.elapsed().as_secs_f64()
+    };
+    let mut sensor = CgroupSensor::load(
+        &Compiled::new(&compilers().pop().expect("a compiler"), &CgroupSensor::source()),
+        100_000,
+    );
+    let _warm = rate();
+    let mut ratios = Vec::new();
+    for round in 0..rounds {
+        // Whoever comes second may be slowed by what the first left behind: they take turns.
+        let mut rates = [0.0; 2];
+        for is_attached in [round % 2 == 0, round % 2 != 0] {
+            if is_attached {
+                sensor.attach_to(&cgroup);
+            }
+            rates[usize::from(is_attached)] = rate();
+            sensor.detach();
+        }
+        ratios.push(rates[1] / rates[0]);
+    }
+    Ok(median(&mut ratios))
+}
