@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 /*
  * The cgroup sensor. Records what the sockets under one cgroup do, who owns them, and what
- * they exchange with whom. Every program returns 1, which allows at each of these hooks, and
- * has one exit; the loader proves that on the instructions before it loads them. For TCP's
+ * they exchange with whom. Every program at a hook returns 1, which allows there, and has
+ * one exit; the loader proves that on the instructions before it loads them. For TCP's
  * callbacks 1 leaves the answer to the kernel and to other programs.
  */
 #include <linux/bpf.h>
@@ -11,6 +11,7 @@
 #include "cgroup/maps.bpf.h"
 #include "cgroup/packet.bpf.h"
 #include "cgroup/process.bpf.h"
+#include "cgroup/seed.bpf.h"
 #include "cgroup/tcp.bpf.h"
 
 #define ALLOW 1
@@ -130,6 +131,14 @@ int ibsr_tcp(struct bpf_sock_ops *ctx)
 {
 	observe_tcp(ctx);
 	return ALLOW;
+}
+
+/* Run once by the loader; 0 goes on with the next file. */
+SEC("iter/task_file")
+int ibsr_adopt(struct bpf_iter__task_file *ctx)
+{
+	observe_file(ctx);
+	return 0;
 }
 
 char LICENSE[] SEC("license") = "Dual BSD/GPL";

@@ -9,6 +9,8 @@ mod conservation;
 mod load;
 #[path = "cgroup/owners.rs"]
 mod owners;
+#[path = "cgroup/seeded.rs"]
+mod seeded;
 #[path = "cgroup/tcp.rs"]
 mod tcp;
 #[path = "cgroup/udp.rs"]

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! What the programs of the cgroup sensor may do, one policy for each kind of hook. All of
-//! them allow with 1; for TCP's callbacks that is the value with which the answers of other
+//! What the programs of the cgroup sensor may do, one policy for each kind of hook. At a hook
+//! all of them allow with 1; for TCP's callbacks that is the value with which the answers of other
 //! programs still count.
 //!
 //! What the context points to beyond the packet (`sk`, the headers of `sock_ops`) is followed
@@ -61,6 +61,22 @@ pub const SOCK_OPS_OBSERVER: Policy = Policy {
     packet_fields: &[],
 };
 
+/// The walk over open files: 0 goes on with the next one. It is at no hook, so it decides
+/// nothing; what it may write is what any program here may.
+pub const FILE_WALK_OBSERVER: Policy = Policy {
+    name: "file observer",
+    passing: 0,
+    helpers: &[
+        helper::MAP_LOOKUP_ELEM,
+        helper::MAP_UPDATE_ELEM,
+        helper::GET_SOCKET_COOKIE,
+        helper::SK_STORAGE_GET,
+        helper::KTIME_GET_BOOT_NS,
+        helper::SOCK_FROM_FILE,
+    ],
+    packet_fields: &[],
+};
+
 /// For hooks in the context of the process that asks.
 const OF_PROCESSES: &[u32] = &[
     helper::MAP_LOOKUP_ELEM,
@@ -73,7 +89,7 @@ const OF_PROCESSES: &[u32] = &[
     helper::GET_CURRENT_TASK_BTF,
 ];
 
-/// The policy for a program by the name of its section; nothing for hooks that are not ours.
+/// The policy for a program by the name of its section; nothing for what is not ours.
 #[must_use]
 pub fn cgroup_policy(section: &str) -> Option<&'static Policy> {
     match section {
@@ -91,6 +107,7 @@ pub fn cgroup_policy(section: &str) -> Option<&'static Policy> {
         | "cgroup/getpeername4"
         | "cgroup/getpeername6" => Some(&CGROUP_SOCK_ADDR_OBSERVER),
         "sockops" => Some(&SOCK_OPS_OBSERVER),
+        "iter/task_file" => Some(&FILE_WALK_OBSERVER),
         _ => None,
     }
 }

@@ -23,8 +23,8 @@ mod refusal;
 mod state;
 
 pub use cgroup::{
-    CGROUP_SKB_OBSERVER, CGROUP_SOCK_ADDR_OBSERVER, CGROUP_SOCK_OBSERVER, SOCK_OPS_OBSERVER,
-    cgroup_policy,
+    CGROUP_SKB_OBSERVER, CGROUP_SOCK_ADDR_OBSERVER, CGROUP_SOCK_OBSERVER, FILE_WALK_OBSERVER,
+    SOCK_OPS_OBSERVER, cgroup_policy,
 };
 pub use digest::kernel_tags;
 pub use flow::{Proof, prove};

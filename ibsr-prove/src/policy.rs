@@ -53,5 +53,6 @@ pub(crate) mod helper {
     pub(crate) const SK_CGROUP_ID: u32 = 128;
     pub(crate) const SKC_TO_TCP_SOCK: u32 = 137;
     pub(crate) const GET_CURRENT_TASK_BTF: u32 = 158;
+    pub(crate) const SOCK_FROM_FILE: u32 = 162;
     pub(crate) const XDP_GET_BUFF_LEN: u32 = 188;
 }

@@ -14,7 +14,7 @@ use std::path::Path;
 use std::process::{Command, ExitCode};
 use std::time::{Duration, Instant};
 
-use anyhow::{Result, bail, ensure};
+use anyhow::{Context as _, Result, bail, ensure};
 use ibsr_cli::{Answer, finish, table};
 use ibsr_tests::actor::Actor;
 use ibsr_tests::bench::write_where_asked;
@@ -87,8 +87,9 @@ fn run() -> Result<Answer> {
         ]);
     }
     println!("{table}\n");
-    let share = connections(rounds)?;
-    println!("connections a second with the sensor / without: {share:.3}");
+    let (share, cpu) = connections(rounds)?;
+    println!("connections a second with the sensor, of those without: {share:.3}");
+    println!("CPU of client and server for one without, of that with: {cpu:.3}");
     write_where_asked("JSON", || {
         let rows: Vec<_> = rows
             .iter()
@@ -97,7 +98,7 @@ fn run() -> Result<Answer> {
                 "lookup_ns": row.lookup_ns, "sensor_ns": row.sensor_ns, "ratio": row.ratio() })
             })
             .collect();
-        json!({ "packets": rows, "connections": share }).to_string()
+        json!({ "packets": rows, "connections": share, "cpu": cpu }).to_string()
     })?;
     let is_kept = share >= CONNECTION_BOUND && rows.iter().all(|row| row.ratio() <= PACKET_BOUND);
     Ok(if is_kept { Answer::Yes } else { Answer::No })
@@ -224,34 +225,44 @@ impl Web {
     }
 }
 
+/// CPU time that the processes of a cgroup have used.
+fn cpu_us(cgroup: &Cgroup) -> Result<f64> {
+    let stat = fs::read_to_string(cgroup.path().join("cpu.stat"))?;
+    let usage = stat.lines().find_map(|line| line.strip_prefix("usage_usec "));
+    Ok(usage.context("`cpu.stat` has no `usage_usec`")?.parse()?)
+}
+
 /// HTTP requests, a connection for each; client and server in the cgroup. The middle of all
-/// rounds' ratios: each compares two runs that follow each other.
-fn connections(rounds: usize) -> Result<f64> {
+/// rounds' ratios, each of two runs that follow each other: of rates, and of CPU time, which a
+/// busy machine disturbs less.
+fn connections(rounds: usize) -> Result<(f64, f64)> {
     let cgroup = Cgroup::new();
     let _web = Web::start(&cgroup)?;
     let mut client = Actor::start(&cgroup);
-    let mut rate = || {
-        let start = Instant::now();
+    let mut measure = || -> Result<[f64; 2]> {
+        let (start, used) = (Instant::now(), cpu_us(&cgroup)?);
         client.act(&format!("get {WEB} {CONNECTIONS}"));
-        CONNECTIONS as f64 / start.elapsed().as_secs_f64()
+        Ok([start.elapsed().as_secs_f64(), cpu_us(&cgroup)? - used])
     };
-    let mut sensor = CgroupSensor::load(
-        &Compiled::new(&compilers().pop().expect("a compiler"), &CgroupSensor::source()),
-        100_000,
-    );
-    let _warm = rate();
-    let mut ratios = Vec::new();
+    let clang = compilers().pop().context("a compiler")?;
+    let compiled = Compiled::new(&clang, &CgroupSensor::source());
+    let mut sensor = CgroupSensor::load(&compiled, 100_000, None);
+    let _warm = measure()?;
+    let mut ratios = [Vec::new(), Vec::new()];
     for round in 0..rounds {
         // Whoever comes second may be slowed by what the first left behind: they take turns.
-        let mut rates = [0.0; 2];
+        let mut costs = [[0.0; 2]; 2];
         for is_attached in [round % 2 == 0, round % 2 != 0] {
             if is_attached {
                 sensor.attach_to(&cgroup);
             }
-            rates[usize::from(is_attached)] = rate();
+            costs[usize::from(is_attached)] = measure()?;
             sensor.detach();
         }
-        ratios.push(rates[1] / rates[0]);
+        for (ratios, (without, with)) in ratios.iter_mut().zip(costs[0].iter().zip(costs[1])) {
+            ratios.push(without / with);
+        }
     }
-    Ok(median(&mut ratios))
+    let [rates, cpu] = &mut ratios;
+    Ok((median(rates), median(cpu)))
 }

@@ -3,17 +3,20 @@
 //! to the root cgroup.
 
 use std::fs::{self, File};
+use std::io::Read as _;
 use std::os::fd::AsRawFd as _;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use ibsr_proto::cgroup_abi::{CgroupTotals, Flow, FlowKey, Owner};
-use libbpf_rs::{Link, MapCore as _, MapFlags, Object};
+use libbpf_rs::{Iter, Link, MapCore as _, MapFlags, Object};
 use zerocopy::{FromBytes as _, IntoBytes as _};
 
 use crate::prog::{Compiled, compilers};
 
+/// Section of the program that walks open files.
+const SEED: &str = "iter/task_file";
 /// Tables whose size a test may choose.
 const TABLES: [&str; 2] = ["ibsr_flows", "ibsr_owners"];
 
@@ -114,18 +117,34 @@ impl CgroupSensor {
     /// Attaches `compiled`, of which every program belongs to a cgroup.
     #[must_use]
     pub fn attach_object(compiled: &Compiled, cgroup: &Cgroup, max_flows: u32) -> Self {
-        let mut sensor = Self::load(compiled, max_flows);
+        let mut sensor = Self::load(compiled, max_flows, None);
         sensor.attach_to(cgroup);
         sensor
     }
 
-    /// Loads `compiled` without attaching it.
+    /// Attaches the sensor and takes over the sockets that `cgroup` has already.
     #[must_use]
-    pub fn load(compiled: &Compiled, max_flows: u32) -> Self {
+    pub fn attach_and_seed(cgroup: &Cgroup) -> Self {
+        let clang = compilers().pop().expect("a compiler");
+        let compiled = Compiled::new(&clang, &Self::source());
+        let mut sensor = Self::load(&compiled, 4_096, Some(cgroup));
+        sensor.attach_to(cgroup);
+        sensor.seed();
+        sensor
+    }
+
+    /// Loads `compiled` without attaching it; `seeded` is the cgroup of [`Self::seed`].
+    #[must_use]
+    pub fn load(compiled: &Compiled, max_flows: u32, seeded: Option<&Cgroup>) -> Self {
         let mut open = compiled.open();
         for mut map in open.maps_mut() {
-            if TABLES.contains(&&*map.name().to_string_lossy()) {
+            let name = map.name().to_string_lossy().into_owned();
+            if TABLES.contains(&name.as_str()) {
                 map.set_max_entries(max_flows).expect("not loaded yet");
+            } else if let (Some(cgroup), true) = (seeded, name.ends_with(".rodata")) {
+                let bytes = map.initial_value_mut().expect("there are knobs");
+                let at = compiled.rodata_offset("ibsr_cgroup_id");
+                bytes[at..at + 8].copy_from_slice(&cgroup.id().to_ne_bytes());
             }
         }
         let object = open.load().expect("root may load the sensor");
@@ -136,9 +155,23 @@ impl CgroupSensor {
     pub fn attach_to(&mut self, cgroup: &Cgroup) {
         let dir = File::open(cgroup.path()).expect("the cgroup exists");
         for program in self.object.progs_mut() {
+            if program.section() == SEED {
+                continue;
+            }
             let link = program.attach_cgroup(dir.as_raw_fd()).expect("root may attach");
             self.links.push(link);
         }
+    }
+
+    /// Has the kernel walk all open files once.
+    pub fn seed(&self) {
+        let mut programs = self.object.progs_mut();
+        let program = programs.find(|program| program.section() == SEED).expect("it is there");
+        let link = program.attach().expect("root may");
+        let mut files = Iter::new(&link).expect("the kernel makes an iterator");
+        let mut said = Vec::new();
+        files.read_to_end(&mut said).expect("the walk ends");
+        assert!(said.is_empty(), "it says nothing");
     }
 
     /// Detaches every program; what the maps hold stays.

@@ -66,8 +66,8 @@ struct {
 
 /*
  * Who owns them. Key: hash (owner.bpf.h). Value: ibsr_cgroup_abi.h. Written once for each
- * owner; read by ibsr-reader. As large as the flows, and used whenever an owner opens, binds
- * or connects a socket, so that an owner is not evicted before its flows. 200 bytes an entry.
+ * owner; read by ibsr-reader. As large as the flows, and used whenever an owner makes or
+ * gets a socket, so that an owner is not evicted before its flows. 200 bytes an entry.
  */
 struct {
 	__uint(type, BPF_MAP_TYPE_LRU_HASH);

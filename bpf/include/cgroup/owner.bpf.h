@@ -73,11 +73,12 @@ static __always_inline void insert_owner(__u64 key, const struct task_struct *ta
 		shared_add(&totals->owners_failed, 1);
 }
 
-/* Key of the process that runs, 0 when it cannot be read. The lookup also tells the kernel
- * that this owner is in use. */
-static __always_inline __u64 current_owner(struct ibsr_cgroup_totals *totals)
+/* Key of a process, 0 when it cannot be read. The row of `known` is there: it was made or
+ * looked up when the socket was given to that owner. For any other owner the lookup also tells
+ * the kernel that its row is in use. */
+static __always_inline __u64 owner_of(const struct task_struct *task, __u64 known,
+				      struct ibsr_cgroup_totals *totals)
 {
-	const struct task_struct *task = bpf_get_current_task_btf();
 	const struct task_struct *leader = task->group_leader;
 	const struct cred *cred = task->cred;
 	__u64 key;
@@ -85,9 +86,14 @@ static __always_inline __u64 current_owner(struct ibsr_cgroup_totals *totals)
 	if (!leader || !cred)
 		return 0;
 	key = owner_key(task, leader, cred);
-	if (!bpf_map_lookup_elem(&ibsr_owners, &key))
+	if (key != known && !bpf_map_lookup_elem(&ibsr_owners, &key))
 		insert_owner(key, task, leader, cred, totals);
 	return key;
+}
+
+static __always_inline __u64 current_owner(__u64 known, struct ibsr_cgroup_totals *totals)
+{
+	return owner_of(bpf_get_current_task_btf(), known, totals);
 }
 
 #endif /* IBSR_CGROUP_OWNER_BPF_H */

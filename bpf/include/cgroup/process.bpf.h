@@ -37,7 +37,7 @@ static __always_inline void observe_create(struct bpf_sock *ctx)
 		return;
 	}
 	shared_add(&totals->created, 1);
-	hold(s, current_owner(totals), IBSR_LEARNED_CREATE, totals);
+	hold(s, current_owner(s->owner, totals), IBSR_LEARNED_CREATE, totals);
 }
 
 /* The row is marked where there is one: a socket that nobody ever used leaves none. */
@@ -83,7 +83,7 @@ static __always_inline struct socket *used_socket(struct bpf_sock_addr *ctx, __u
 	}
 	if (!is_tracked(s))
 		return NULL;
-	hold(s, current_owner(totals), learned, totals);
+	hold(s, current_owner(s->owner, totals), learned, totals);
 	return s;
 }
 
@@ -165,7 +165,7 @@ static __always_inline void observe_peername(struct bpf_sock_addr *ctx)
 		return;
 	s->steps |= IBSR_STEP_TAKEN;
 	shared_add(&totals->taken, 1);
-	hold(s, current_owner(totals), IBSR_LEARNED_ACCEPT, totals);
+	hold(s, current_owner(s->owner, totals), IBSR_LEARNED_ACCEPT, totals);
 	flow = socket_flow(s, totals);
 	if (!flow)
 		return;

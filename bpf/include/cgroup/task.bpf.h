@@ -21,7 +21,15 @@ struct kernfs_node {
 	__u64 id;
 };
 
+struct cgroup;
+
+struct cgroup_subsys_state {
+	struct cgroup *cgroup;
+	struct cgroup_subsys_state *parent;
+};
+
 struct cgroup {
+	struct cgroup_subsys_state self;
 	struct kernfs_node *kn;
 };
 
@@ -72,12 +80,7 @@ struct task_struct {
 	struct css_set *cgroups;
 };
 
-struct sock_common {
-	unsigned short skc_family;
-};
-
 struct sock {
-	struct sock_common __sk_common;
 	int sk_err;
 };
 

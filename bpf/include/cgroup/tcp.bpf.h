@@ -32,7 +32,7 @@ static __always_inline void listens(struct socket *s, struct bpf_sock *sk,
 
 	shared_add(&totals->listens, 1);
 	s->steps |= IBSR_STEP_LISTENED;
-	hold(s, current_owner(totals), IBSR_LEARNED_LISTEN, totals);
+	hold(s, current_owner(s->owner, totals), IBSR_LEARNED_LISTEN, totals);
 	flow = socket_flow(s, totals);
 	if (flow) {
 		set_local(flow, sk);
@@ -88,17 +88,15 @@ static __always_inline __u16 socket_error(struct bpf_sock *sk)
 	return full ? full->sk_err : 0;
 }
 
-/* Only the end is of interest: each change costs a lookup, and what lies between an
- * established connection and its end takes several. */
-static __always_inline void changes_state(struct bpf_sock_ops *ctx, struct socket *s,
-					  struct bpf_sock *sk, struct ibsr_cgroup_totals *totals)
+/* The end. What lies between an established connection and its end takes several changes, and
+ * each would cost two lookups. */
+static __always_inline void closes(struct bpf_sock_ops *ctx, struct socket *s, struct bpf_sock *sk,
+				   struct ibsr_cgroup_totals *totals)
 {
 	int had_sent_syn = ctx->args[0] == BPF_TCP_SYN_SENT;
 	struct ibsr_flow *flow;
 	__u16 error;
 
-	if (ctx->args[1] != BPF_TCP_CLOSE)
-		return;
 	if (had_sent_syn)
 		shared_add(&totals->connect_failed, 1);
 	error = socket_error(sk);
@@ -164,8 +162,11 @@ static __always_inline void observe_tcp(struct bpf_sock_ops *ctx)
 	case BPF_SOCK_OPS_TCP_CONNECT_CB:
 	case BPF_SOCK_OPS_ACTIVE_ESTABLISHED_CB:
 	case BPF_SOCK_OPS_PASSIVE_ESTABLISHED_CB:
-	case BPF_SOCK_OPS_STATE_CB:
 	case BPF_SOCK_OPS_RETRANS_CB:
+		break;
+	case BPF_SOCK_OPS_STATE_CB:
+		if (ctx->args[1] != BPF_TCP_CLOSE)
+			return;
 		break;
 	default:
 		return;
@@ -190,7 +191,7 @@ static __always_inline void observe_tcp(struct bpf_sock_ops *ctx)
 		ask_for_callbacks(ctx);
 		break;
 	case BPF_SOCK_OPS_STATE_CB:
-		changes_state(ctx, s, sk, totals);
+		closes(ctx, s, sk, totals);
 		break;
 	case BPF_SOCK_OPS_RETRANS_CB:
 		counts_retransmit(ctx, s, totals);
