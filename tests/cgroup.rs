@@ -9,12 +9,16 @@ mod conservation;
 mod load;
 #[path = "cgroup/owners.rs"]
 mod owners;
+#[path = "cgroup/reentrant.rs"]
+mod reentrant;
 #[path = "cgroup/seeded.rs"]
 mod seeded;
 #[path = "cgroup/tcp.rs"]
 mod tcp;
 #[path = "cgroup/udp.rs"]
 mod udp;
+#[path = "cgroup/wire.rs"]
+mod wire;
 
 use std::net::{IpAddr, SocketAddr};
 

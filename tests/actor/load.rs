@@ -1,15 +1,17 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! Many short exchanges in a row: a TCP connection and a UDP socket for each, a question and
-//! an answer on both. Every question of a client has another length, so that its bytes tell
+//! Much of one thing in a row. The load: short exchanges, a TCP connection and a UDP socket for
+//! each, a question and an answer on both. Every question of a client has another length, so that its bytes tell
 //! whether all of them were counted.
 
 use std::net::SocketAddr;
-use std::os::fd::BorrowedFd;
+use std::os::fd::{BorrowedFd, OwnedFd};
+use std::thread;
+use std::time::{Duration, Instant};
 
 use rustix::io::Errno;
 use rustix::net::{
-    AddressFamily, RecvFlags, SendFlags, SocketType, acceptfrom, connect, recv, recvfrom, send,
-    sendto, socket,
+    AddressFamily, RecvFlags, SendFlags, SocketFlags, SocketType, acceptfrom, connect, recv,
+    recvfrom, send, sendto, socket, socket_with,
 };
 
 /// Questions have 1 to this many bytes, in turn.
@@ -32,6 +34,35 @@ pub fn load(tcp: SocketAddr, udp: SocketAddr, count: usize) -> Result<usize, Err
             }
         }
         sent += question.len();
+    }
+    Ok(sent)
+}
+
+/// Begins `count` connections without waiting for any, one each 2 ms: their timers run out one
+/// by one too.
+pub fn begin(to: SocketAddr, count: usize) -> Result<Vec<OwnedFd>, Errno> {
+    let mut begun = Vec::new();
+    for _ in 0..count {
+        let fd = socket_with(family(to), SocketType::STREAM, SocketFlags::NONBLOCK, None)?;
+        match connect(&fd, &to) {
+            Ok(()) | Err(Errno::INPROGRESS) => begun.push(fd),
+            Err(errno) => return Err(errno),
+        }
+        thread::sleep(Duration::from_millis(2));
+    }
+    Ok(begun)
+}
+
+/// Sends single bytes without pause; how many. A full queue costs a datagram, nothing else.
+pub fn spray_for(fd: BorrowedFd<'_>, to: SocketAddr, ms: u64) -> Result<usize, Errno> {
+    let (start, limit) = (Instant::now(), Duration::from_millis(ms));
+    let mut sent = 0;
+    while start.elapsed() < limit {
+        match sendto(fd, b"x", SendFlags::DONTWAIT, &to) {
+            Ok(_) => sent += 1,
+            Err(Errno::AGAIN | Errno::NOBUFS) => {}
+            Err(errno) => return Err(errno),
+        }
     }
     Ok(sent)
 }

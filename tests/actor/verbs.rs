@@ -13,6 +13,7 @@ use rustix::net::{
     AddressFamily, RecvFlags, SendFlags, SocketFlags, SocketType, accept, acceptfrom, bind,
     connect, getsockname, ipproto, listen, recv, send, sendto, socket_with, sockopt,
 };
+use rustix::thread::{CpuSet, sched_setaffinity};
 
 use crate::{Answer, fds, load};
 
@@ -21,6 +22,8 @@ use crate::{Answer, fds, load};
 pub struct Actor {
     sockets: HashMap<String, OwnedFd>,
     waiting: HashMap<String, UnixListener>,
+    /// Connections that nobody waits for.
+    begun: Vec<OwnedFd>,
 }
 
 fn ok(text: impl ToString) -> Result<Answer, Errno> {
@@ -67,6 +70,13 @@ impl Actor {
                 ok(sendto(self.fd(name)?, &data, SendFlags::empty(), &address(to)?)?)
             }
             ["spray", name, to, ports] => self.spray(name, address(to)?, number(ports)?),
+            ["spray-for", name, to, ms] => {
+                load::spray_for(self.fd(name)?, address(to)?, number(ms)?).and_then(ok)
+            }
+            ["begin", count, to] => {
+                self.begun.extend(load::begin(address(to)?, number(count)?)?);
+                ok(self.begun.len())
+            }
             ["receive", name, bytes] => self.receive(name, number(bytes)?),
             ["reset", name] => {
                 let fd = self.sockets.remove(name).ok_or(Errno::BADF)?;
@@ -98,6 +108,11 @@ impl Actor {
             ["comm", name] => {
                 let name = CString::new(name).map_err(|_wrong| Errno::INVAL)?;
                 rustix::thread::set_name(&name).and(ok(""))
+            }
+            ["cpu", cpu] => {
+                let mut set = CpuSet::new();
+                set.set(number(cpu)?);
+                sched_setaffinity(None, &set).and(ok(""))
             }
             ["uid", uid] => {
                 let uid = rustix::process::Uid::from_raw(number(uid)?);

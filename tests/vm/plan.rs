@@ -40,6 +40,7 @@ const fn always(program: &'static str, test: &'static str, reason: &'static str)
 /// All of them. A row that names no test is an error, so none outlives its test. What is here
 /// for its time alone runs on the machine's own kernel.
 pub const SKIPS: [Skip; 17] = [
+pub const SKIPS: [Skip; 16] = [
     always(
         "prover",
         "fuzz::what_is_proven_and_loaded_passes_every_frame_unchanged",
@@ -69,6 +70,7 @@ pub const SKIPS: [Skip; 17] = [
         "a_flood_of_new_addresses_makes_no_entry_and_costs_a_client_nothing",
         MANY_FRAMES,
     ),
+    always("cgroup", "load::every_one_of_fifty_thousand_connections_is_reported", MANY_ROWS),
     always("reader", "restart::churn_during_sweeps_is_bounded_and_counted", CHURN),
     always("reader", "size::a_million_entries_are_swept_exactly_in_less_than_64_mib", MANY_ROWS),
     always("reader", "service::sigterm_in_the_middle_of_a_sweep_seals_whole_sweeps", MANY_ROWS),
