@@ -11,7 +11,7 @@ use std::time::Duration;
 use rustix::io::Errno;
 use rustix::net::{
     AddressFamily, RecvFlags, SendFlags, SocketFlags, SocketType, accept, acceptfrom, bind,
-    connect, getsockname, ipproto, listen, recv, send, sendto, socket_with, sockopt,
+    connect, getpeername, getsockname, ipproto, listen, recv, send, sendto, socket_with, sockopt,
 };
 use rustix::thread::{CpuSet, sched_setaffinity};
 
@@ -91,6 +91,10 @@ impl Actor {
     fn act_as_process(&mut self, words: &[&str]) -> Result<Answer, Errno> {
         match *words {
             ["local", name] => ok(local(self.fd(name)?)?),
+            ["peername", name] => {
+                getpeername(self.fd(name)?)?;
+                ok("")
+            }
             ["netns-cookie", name] => ok(fds::netns_cookie(self.fd(name)?)?),
             ["give", name, path] => fds::give(self.fd(name)?, path).and(ok("")),
             ["wait-at", path] => {

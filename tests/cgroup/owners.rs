@@ -157,4 +157,11 @@ fn a_taken_connection_is_the_workers() {
     assert_owner(&sensor.owner(flow.owner), worker, &cgroup);
     assert_eq!(sensor.owner(sensor.own_row(listener).owner).tgid, server.pid());
     assert_eq!(flow.packets_in, 1, "the row of the connection is one from its begin");
+    // Whoever asks for the peer's address later takes nothing.
+    let helper = server.number("fork") as u32;
+    assert_ne!(helper, worker);
+    server.act("peername a");
+    let (_, flow) = sensor.flow_of(accepted);
+    assert_eq!(sensor.owner(flow.owner).tgid, worker);
+    assert_eq!(sensor.totals().taken, 1);
 }

@@ -134,7 +134,7 @@ macro_rules! reason {
     };
 }
 
-const MUTANTS: [(&str, Reason); 28] = [
+const MUTANTS: [(&str, Reason); 31] = [
     ("bind_privileged", reason!(Refusal::Return { found: Some(3), .. })),
     ("bound_deny", reason!(Refusal::Return { found: Some(0), .. })),
     ("connect_bind", reason!(Refusal::Helper { helper: 64, .. })),
@@ -163,6 +163,9 @@ const MUTANTS: [(&str, Reason); 28] = [
     ("tcp_reply", reason!(Refusal::Store { through: Kind::Context, .. })),
     ("tcp_return_state", reason!(Refusal::Return { found: None, .. })),
     ("tcp_silence", reason!(Refusal::Return { found: Some(0), .. })),
+    ("walk_file_store", reason!(Refusal::Store { through: Kind::Number, .. })),
+    ("walk_process_memory", reason!(Refusal::Helper { helper: 36, .. })),
+    ("walk_signal", reason!(Refusal::Helper { helper: 109, .. })),
 ];
 
 #[test]
