@@ -15,6 +15,7 @@ use std::process::{Command, ExitCode};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, bail, ensure};
+use comfy_table::Table;
 use ibsr_cli::{Answer, finish, table};
 use ibsr_tests::actor::Actor;
 use ibsr_tests::bench::write_where_asked;
@@ -87,9 +88,8 @@ fn run() -> Result<Answer> {
         ]);
     }
     println!("{table}\n");
-    let (share, cpu) = connections(rounds)?;
-    println!("connections a second with the sensor, of those without: {share:.3}");
-    println!("CPU of client and server for one without, of that with: {cpu:.3}");
+    let shares = connections(rounds)?;
+    println!("{}", connection_table(&shares));
     write_where_asked("JSON", || {
         let rows: Vec<_> = rows
             .iter()
@@ -98,8 +98,10 @@ fn run() -> Result<Answer> {
                 "lookup_ns": row.lookup_ns, "sensor_ns": row.sensor_ns, "ratio": row.ratio() })
             })
             .collect();
-        json!({ "packets": rows, "connections": share, "cpu": cpu }).to_string()
+        let [_, empty, sensor] = shares;
+        json!({ "packets": rows, "connections": { "empty": empty, "sensor": sensor } }).to_string()
     })?;
+    let [_, _, [share, _]] = shares;
     let is_kept = share >= CONNECTION_BOUND && rows.iter().all(|row| row.ratio() <= PACKET_BOUND);
     Ok(if is_kept { Answer::Yes } else { Answer::No })
 }
@@ -123,15 +125,24 @@ fn connected(cgroup: &Cgroup, kind: &str) -> (Actor, Actor) {
     (client, server)
 }
 
-fn floor() -> Compiled {
-    let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("bpf/bench/cgroup_floor.bpf.c");
-    Compiled::new(&compilers().pop().expect("a compiler"), &source)
+fn compiled(source: &Path) -> Compiled {
+    Compiled::new(&compilers().pop().expect("a compiler"), source)
+}
+
+/// A line for each of [`ROWS`].
+fn connection_table(shares: &[[f64; 2]; ROWS.len()]) -> Table {
+    let mut table = table(&["attached", "connections a second", "per CPU second"], &[1, 2]);
+    for (name, [rate, cpu]) in ROWS.iter().zip(shares) {
+        table.add_row([(*name).to_owned(), format!("{rate:.3}"), format!("{cpu:.3}")]);
+    }
+    table
 }
 
 /// Both directions of one kind of socket.
 fn packets(kind: &str, name: &str, rounds: usize) -> Result<Vec<PacketRow>> {
     let cgroup = Cgroup::new();
-    let floor = CgroupSensor::attach_object(&floor(), &cgroup, 1);
+    let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("bpf/bench/cgroup_floor.bpf.c");
+    let floor = CgroupSensor::attach_object(&compiled(&source), &cgroup, 1);
     let table = floor.object().maps().find(|map| map.name() == "floor_table").expect("a table");
     let key: Vec<u8> = (1_u64..=4).flat_map(u64::to_ne_bytes).collect();
     table.update(&key, &0_u64.to_ne_bytes(), MapFlags::ANY)?;
@@ -232,10 +243,13 @@ fn cpu_us(cgroup: &Cgroup) -> Result<f64> {
     Ok(usage.context("`cpu.stat` has no `usage_usec`")?.parse()?)
 }
 
-/// HTTP requests, a connection for each; client and server in the cgroup. The middle of all
-/// rounds' ratios, each of two runs that follow each other: of rates, and of CPU time, which a
-/// busy machine disturbs less.
-fn connections(rounds: usize) -> Result<(f64, f64)> {
+/// What is attached while connections are made.
+const ROWS: [&str; 3] = ["nothing", "empty programs on the same hooks", "the sensor"];
+
+/// HTTP requests, a connection for each; client and server in the cgroup. For each of [`ROWS`]
+/// the middle of all rounds' ratios to the round's run without a program: of rates, and of CPU
+/// time, which a busy machine disturbs less.
+fn connections(rounds: usize) -> Result<[[f64; 2]; ROWS.len()]> {
     let cgroup = Cgroup::new();
     let _web = Web::start(&cgroup)?;
     let mut client = Actor::start(&cgroup);
@@ -244,25 +258,29 @@ fn connections(rounds: usize) -> Result<(f64, f64)> {
         client.act(&format!("get {WEB} {CONNECTIONS}"));
         Ok([start.elapsed().as_secs_f64(), cpu_us(&cgroup)? - used])
     };
-    let clang = compilers().pop().context("a compiler")?;
-    let compiled = Compiled::new(&clang, &CgroupSensor::source());
-    let mut sensor = CgroupSensor::load(&compiled, 100_000, None);
+    let empty = Path::new(env!("CARGO_MANIFEST_DIR")).join("bpf/bench/cgroup_empty.bpf.c");
+    let load = |source: &Path| CgroupSensor::load(&compiled(source), 100_000, None);
+    let mut attached = [None, Some(load(&empty)), Some(load(&CgroupSensor::source()))];
     let _warm = measure()?;
-    let mut ratios = [Vec::new(), Vec::new()];
+    let mut ratios: [[Vec<f64>; 2]; ROWS.len()] = Default::default();
     for round in 0..rounds {
-        // Whoever comes second may be slowed by what the first left behind: they take turns.
-        let mut costs = [[0.0; 2]; 2];
-        for is_attached in [round % 2 == 0, round % 2 != 0] {
-            if is_attached {
-                sensor.attach_to(&cgroup);
+        let mut costs = [[0.0; 2]; ROWS.len()];
+        // Whoever comes later may be slowed by what the others left behind: they take turns.
+        for turn in 0..ROWS.len() {
+            let row = (round + turn) % ROWS.len();
+            if let Some(programs) = &mut attached[row] {
+                programs.attach_to(&cgroup);
             }
-            costs[usize::from(is_attached)] = measure()?;
-            sensor.detach();
+            costs[row] = measure()?;
+            if let Some(programs) = &mut attached[row] {
+                programs.detach();
+            }
         }
-        for (ratios, (without, with)) in ratios.iter_mut().zip(costs[0].iter().zip(costs[1])) {
-            ratios.push(without / with);
+        for (ratios, cost) in ratios.iter_mut().zip(costs) {
+            for (at, ratios) in ratios.iter_mut().enumerate() {
+                ratios.push(costs[0][at] / cost[at]);
+            }
         }
     }
-    let [rates, cpu] = &mut ratios;
-    Ok((median(rates), median(cpu)))
+    Ok(ratios.map(|row| row.map(|mut ratios| median(&mut ratios))))
 }
