@@ -5,6 +5,7 @@
 
 use std::net::SocketAddr;
 use std::os::fd::{BorrowedFd, OwnedFd};
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -65,6 +66,34 @@ pub fn spray_for(fd: BorrowedFd<'_>, to: SocketAddr, ms: u64) -> Result<usize, E
         }
     }
     Ok(sent)
+}
+
+/// Two threads send single bytes over one socket at the same time: to each of `ports` ports from
+/// that of `to` on, `times` times from each thread; how many in all.
+pub fn duel(fd: BorrowedFd<'_>, to: SocketAddr, ports: u16, times: u32) -> Result<u32, Errno> {
+    // A barrier that puts its threads to sleep wakes them one after the other.
+    let arrived = AtomicU32::new(0);
+    let meet = |round: u32| {
+        arrived.fetch_add(1, Ordering::SeqCst);
+        while arrived.load(Ordering::SeqCst) < 2 * (round + 1) {
+            std::hint::spin_loop();
+        }
+    };
+    let fight = || -> Result<u32, Errno> {
+        for port in 0..ports {
+            let to = SocketAddr::new(to.ip(), to.port() + port);
+            meet(port.into());
+            for _ in 0..times {
+                sendto(fd, b"x", SendFlags::empty(), &to)?;
+            }
+        }
+        Ok(u32::from(ports) * times)
+    };
+    thread::scope(|scope| {
+        let other = scope.spawn(fight);
+        let sent = fight();
+        Ok(sent? + other.join().map_err(|_panic| Errno::IO)??)
+    })
 }
 
 /// Gets `/` over HTTP `count` times, each time over a connection of its own; bytes received.

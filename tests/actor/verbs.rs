@@ -13,7 +13,7 @@ use rustix::net::{
     AddressFamily, RecvFlags, SendFlags, SocketFlags, SocketType, accept, acceptfrom, bind,
     connect, getpeername, getsockname, ipproto, listen, recv, send, sendto, socket_with, sockopt,
 };
-use rustix::thread::{CpuSet, sched_setaffinity};
+use rustix::thread::{CapabilitySet, CapabilitySets, CpuSet, sched_setaffinity, set_capabilities};
 
 use crate::{Answer, fds, load};
 
@@ -73,6 +73,10 @@ impl Actor {
             ["spray-for", name, to, ms] => {
                 load::spray_for(self.fd(name)?, address(to)?, number(ms)?).and_then(ok)
             }
+            ["duel", name, to, ports, times] => {
+                load::duel(self.fd(name)?, address(to)?, number(ports)?, number(times)?)
+                    .and_then(ok)
+            }
             ["begin", count, to] => {
                 self.begun.extend(load::begin(address(to)?, number(count)?)?);
                 ok(self.begun.len())
@@ -117,6 +121,11 @@ impl Actor {
                 let mut set = CpuSet::new();
                 set.set(number(cpu)?);
                 sched_setaffinity(None, &set).and(ok(""))
+            }
+            ["drop-capabilities"] => {
+                let none = CapabilitySet::empty();
+                let sets = CapabilitySets { effective: none, permitted: none, inheritable: none };
+                set_capabilities(None, sets).and(ok(""))
             }
             ["uid", uid] => {
                 let uid = rustix::process::Uid::from_raw(number(uid)?);

@@ -123,3 +123,29 @@ fn nothing_is_lost_when_many_send_at_once() {
     // Every actor is one owner, and its parent made none of the sockets.
     assert_eq!(totals.owners_inserted, ACTORS);
 }
+
+/// Two CPUs meet at the first packet of a flow, thousands of times: neither wipes what the other
+/// counted, and both count.
+#[tag(root)]
+#[test]
+fn no_count_is_lost_when_two_cpus_meet_in_one_flow() {
+    const PORTS: usize = 3_000;
+    const TIMES: u64 = 3;
+    const MANY: u64 = 100_000;
+    let cgroup = Cgroup::new();
+    let sensor = CgroupSensor::attach_with(&cgroup, 16_384);
+    let counter = Counter::attach(&cgroup);
+    let mut actor = Actor::start(&cgroup);
+    let socket = actor.socket("u", "udp4");
+    actor.act(&format!("duel u 127.0.0.1:20000 {PORTS} {TIMES}"));
+    let flows = sensor.flows_of(socket);
+    assert_eq!(flows.len(), PORTS);
+    for (key, flow) in flows {
+        assert_eq!(flow.packets_out, 2 * TIMES, "port {}", key.remote_port);
+    }
+    let socket = actor.socket("v", "udp4");
+    actor.act(&format!("duel v 127.0.0.1:9 1 {MANY}"));
+    let (_, flow) = sensor.flow_of(socket);
+    assert_eq!((flow.packets_out, flow.bytes_out), (2 * MANY, 2 * MANY * 29));
+    assert_eq!(assert_conserved(&sensor, &counter), 0);
+}

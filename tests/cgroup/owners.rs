@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! Whose a socket is: as it was made, inherited, passed on, taken from a listener.
 
+use std::fs;
+
 use ibsr_proto::cgroup_abi::{Learned, Owner};
 use ibsr_tests::actor::{Actor, described, start_ticks};
 use ibsr_tests::cgroup::{Cgroup, CgroupSensor};
@@ -164,4 +166,38 @@ fn a_taken_connection_is_the_workers() {
     let (_, flow) = sensor.flow_of(accepted);
     assert_eq!(sensor.owner(flow.owner).tgid, worker);
     assert_eq!(sensor.totals().taken, 1);
+}
+
+/// The same process with fewer rights, or in another cgroup, is another owner; a socket stays in
+/// the cgroup that it was made in.
+#[tag(root)]
+#[test]
+fn a_process_that_changes_is_another_owner() {
+    let cgroup = Cgroup::new();
+    let (one, two) = (cgroup.child("one"), cgroup.child("two"));
+    let sensor = CgroupSensor::attach(&cgroup);
+    let mut actor = Actor::start(&one);
+    let owner_of = |actor: &mut Actor, name: &str| {
+        let socket = actor.socket(name, "udp4");
+        actor.act(&format!("sendto {name} 127.0.0.1:9 1"));
+        let (_, flow) = sensor.flow_of(socket);
+        (sensor.owner(flow.owner), flow.cgroup_id)
+    };
+    let (first, _) = owner_of(&mut actor, "a");
+    assert_owner(&first, actor.pid(), &one);
+    actor.act("drop-capabilities");
+    let (second, made_in) = owner_of(&mut actor, "b");
+    assert_ne!(first.capabilities, 0);
+    assert_eq!((second.capabilities, made_in), (0, one.id()));
+    assert_owner(&second, actor.pid(), &one);
+    fs::write(two.path().join("cgroup.procs"), actor.pid().to_string()).expect("root may");
+    let (third, made_in) = owner_of(&mut actor, "c");
+    assert_owner(&third, actor.pid(), &two);
+    assert_eq!(made_in, two.id());
+    let old = actor.number("rename b d");
+    actor.act("sendto d 127.0.0.1:10 1");
+    let rows = sensor.flows_of(old);
+    let (_, row) = rows.iter().find(|(key, _)| key.remote_port == 10).expect("a new row");
+    assert_eq!(row.cgroup_id, one.id());
+    assert_eq!(sensor.owner(row.owner).cgroup_id, two.id());
 }
