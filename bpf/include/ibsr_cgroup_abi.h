@@ -20,7 +20,7 @@
 #define IBSR_COMM_BYTES		16 /* TASK_COMM_LEN */
 
 /* Default size of the tables of flows and of owners; the loader sets the real one. 100,000
- * flows are about 27 MiB, as many owners 20 MiB. */
+ * flows are about 21 MiB, as many owners 16 MiB. */
 #define IBSR_DEFAULT_MAX_FLOWS 100000
 
 /*

@@ -39,7 +39,8 @@ struct socket {
 
 /*
  * State of each socket. Key: socket. Value: struct socket. Written and read by this sensor
- * only, in process context under the socket's lock or when the socket is new. Cannot be full;
+ * only: under the socket's lock, or when the socket is new; a send changes its owner, one word,
+ * without the lock. Cannot be full;
  * when the kernel has no memory the packet is counted in `no_storage`. About 150 bytes a
  * socket, freed with it.
  */
@@ -53,8 +54,8 @@ struct {
 /*
  * What sockets exchanged with whom. Key and value: ibsr_cgroup_abi.h. Written by this sensor
  * on any CPU, atomically; read by ibsr-reader. When full the kernel evicts an entry that was
- * not used lately and says nothing: the loss is the remainder of the totals. 272 bytes an
- * entry with the kernel's header: 27 MB at the default.
+ * not used lately and says nothing: the loss is the remainder of the totals. 216 bytes an
+ * entry with the kernel's header: 21 MiB at the default.
  */
 struct {
 	__uint(type, BPF_MAP_TYPE_LRU_HASH);
@@ -67,7 +68,7 @@ struct {
 /*
  * Who owns them. Key: hash (owner.bpf.h). Value: ibsr_cgroup_abi.h. Written once for each
  * owner; read by ibsr-reader. As large as the flows, and used whenever an owner makes or
- * gets a socket, so that an owner is not evicted before its flows. 200 bytes an entry.
+ * gets a socket, so that an owner is not evicted before its flows. 168 bytes an entry.
  */
 struct {
 	__uint(type, BPF_MAP_TYPE_LRU_HASH);
