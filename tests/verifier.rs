@@ -6,7 +6,7 @@
 //! `tests/baseline/verifier.json` holds them by kernel, compiler and program, measured with the
 //! knobs as they stand in the object. With `IBSR_BLESS=1` the file is written instead.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::CStr;
 use std::path::{Path, PathBuf};
 use std::{env, fs};
@@ -250,13 +250,11 @@ fn every_program_is_in_the_baseline_of_every_kernel() {
     }
     for (kernel, compilers) in &baseline {
         for clang in ["clang-14", "clang-19"] {
-            let known: Vec<&String> =
-                compilers.get(clang).into_iter().flat_map(BTreeMap::keys).collect();
-            assert_eq!(known.len(), programs.len(), "{kernel}, {clang}: {known:?}");
-            assert!(
-                programs.iter().all(|name| known.contains(&name)),
-                "{kernel}, {clang}: {known:?}"
-            );
+            // One figure with the knobs as they stand, and one more for each other table.
+            let figures = compilers.get(clang).into_iter().flat_map(BTreeMap::keys);
+            let known: BTreeSet<&str> = figures.filter_map(|name| name.split(',').next()).collect();
+            let programs: BTreeSet<&str> = programs.iter().map(String::as_str).collect();
+            assert_eq!(known, programs, "{kernel}, {clang}");
         }
     }
 }

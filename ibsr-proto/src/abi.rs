@@ -10,6 +10,7 @@
     reason = "zerocopy's derives make helper types without; each type written here has it"
 )]
 
+#[macro_use]
 mod kinds;
 mod meta;
 mod sets;

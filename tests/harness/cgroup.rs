@@ -143,7 +143,7 @@ impl CgroupSensor {
                 map.set_max_entries(max_flows).expect("not loaded yet");
             } else if let (Some(cgroup), true) = (seeded, name.ends_with(".rodata")) {
                 let bytes = map.initial_value_mut().expect("there are knobs");
-                let at = compiled.rodata_offset("ibsr_cgroup_id");
+                let at = compiled.knob_offset("ibsr_cgroup_id").expect("the knob exists");
                 bytes[at..at + 8].copy_from_slice(&cgroup.id().to_ne_bytes());
             }
         }

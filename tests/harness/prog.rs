@@ -102,8 +102,6 @@ impl Compiled {
     /// Bytes from the start of `.rodata` to a knob; `None` where the object has no such.
     #[must_use]
     pub fn knob_offset(&self, knob: &str) -> Option<usize> {
-    /// Bytes from the start of `.rodata` to a knob.
-    pub(crate) fn rodata_offset(&self, knob: &str) -> usize {
         let btf = Btf::from_path(&self.path).expect("the object has BTF");
         let rodata: types::DataSec<'_> = btf.type_by_name(".rodata")?;
         let var = rodata.iter().find(|var| {
