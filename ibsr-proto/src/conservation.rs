@@ -50,13 +50,8 @@ pub struct Totals {
     /// SYNs whose completion can no longer be seen.
     pub pending_lost: u64,
     /// Packets of evicted entries, where the table can tell; else 0.
-    #[serde(default, skip_serializing_if = "is_zero")]
+    #[serde(default)]
     pub evicted: u64,
-}
-
-#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde calls it so")]
-const fn is_zero(value: &u64) -> bool {
-    *value == 0
 }
 
 /// How the law is broken.

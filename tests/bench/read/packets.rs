@@ -14,14 +14,12 @@ use ibsr_proto::abi::Table;
 use serde_json::{Value, json};
 
 use crate::neighbour::{Done, Neighbour, PACKETS_CPU, bind};
-use crate::programs::Programs;
-use crate::scene::Scene;
+use crate::programs::{Programs, TABLES};
+use crate::scene::{Scene, is_nearly};
 use crate::{Measured, Wanted, median};
 
 /// Of one round and neighbour: a second or so with a million sources, two sweeps of them.
 const PACKETS: u32 = 3_000_000;
-/// Tables that are swept; each is a group of rows.
-const TABLES: [Table; 1] = [Table::Lru];
 /// The first two are what the others are compared with.
 const NEIGHBOURS: [(&str, Neighbour); 4] = [
     ("nobody", Neighbour::Nobody),
@@ -31,8 +29,6 @@ const NEIGHBOURS: [(&str, Neighbour); 4] = [
 ];
 /// Of the rate with nobody there; for this many sources and more.
 const AT_LEAST: (f64, u32) = (0.9, 1_000_000);
-/// Sources that a full table may lack, of a million: a set may be full.
-const LACKING_PPM: u64 = 100;
 
 struct Row {
     table: Table,
@@ -110,8 +106,8 @@ fn round(scene: &Scene, sources: u32, first: usize, sums: &mut [Done]) -> Result
         let done = busy.stop()?;
         rates[at] = 1e9 / cost?;
         let Some(done) = done else { continue };
-        let least = u64::from(sources) * (1_000_000 - LACKING_PPM) / 1_000_000;
-        ensure!(done.sweeps > 0 && done.entries >= least, "not every source was swept: {done:?}");
+        let is_whole = done.sweeps > 0 && is_nearly(done.entries, sources);
+        ensure!(is_whole, "not every source was swept: {done:?}");
         sums[at].sweeps += done.sweeps;
         sums[at].cpu_us += done.cpu_us;
     }

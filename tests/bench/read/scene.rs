@@ -17,6 +17,16 @@ use crate::scope::{Design, Made, SCOPE, meta, reader};
 
 const PEER: Ipv4Addr = Ipv4Addr::new(10, 77, 0, 2);
 
+/// Sources that a full table may lack, of a million: both sets of one may be full.
+const LACKING_PPM: u64 = 100;
+
+/// Whether `entries` are all of `sources`, but for the few that a table may lack.
+#[must_use]
+pub const fn is_nearly(entries: u64, sources: u32) -> bool {
+    let sources = sources as u64;
+    entries <= sources && sources - entries <= sources * LACKING_PPM / 1_000_000
+}
+
 /// A sensor, its pins, and a packet of a source that it knows.
 #[derive(Debug)]
 pub struct Scene {

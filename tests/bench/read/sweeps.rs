@@ -4,18 +4,24 @@
 use std::process::Command;
 
 use anyhow::{Context as _, Result, bail};
-use comfy_table::Table;
+use comfy_table::Table as Printed;
+use ibsr_proto::abi::Table;
+use ibsr_proto::pins;
 use ibsr_tests::process::program;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
 use crate::measure::measure as run;
-use crate::scope::{Design, Made, SCOPE};
+use crate::programs::{Programs, TABLES};
+use crate::scene::{Scene, is_nearly};
+use crate::scope::{Made, SCOPE};
 use crate::{Measured, Wanted};
 
 /// Of bpftool, which needs ten seconds for a million.
 const DUMP_ROUNDS: usize = 3;
 const DUMP: &str = "bpftool map dump -j";
+/// The walk that everybody writes first; of the LRU tables alone, and compared with in all.
+const WALK: &str = "get-next-key and lookup";
 /// All that a full sweep of the service does, but for the file.
 const FULL_SWEEP: &str = "sweep that lists and hashes every source";
 /// How much faster than bpftool a sweep has to be.
@@ -31,6 +37,7 @@ struct Way {
 
 /// A way over all rounds, and how much faster it is than the two that everybody has.
 struct Row {
+    table: Table,
     sources: u32,
     name: String,
     median_us: u64,
@@ -39,41 +46,68 @@ struct Row {
     than_walk: f64,
 }
 
-/// Measures every way at every size.
+impl Row {
+    fn is_kept(&self) -> bool {
+        self.name != FULL_SWEEP || self.than_dump >= AT_LEAST
+    }
+}
+
+/// Measures every way at every size, of both tables of the sensor.
 ///
 /// # Errors
 /// When maps cannot be made or read.
 pub fn measure(wanted: &Wanted) -> Result<Measured> {
+    let programs = Programs::compile()?;
     let mut rows = Vec::new();
     for sources in &wanted.sizes {
-        rows.extend(of_size(*sources, wanted.rounds)?);
+        rows.extend(of_size(&programs, *sources, wanted.rounds)?);
     }
-    let is_kept = |row: &Row| row.name != FULL_SWEEP || row.than_dump >= AT_LEAST;
-    Ok(Measured { table: table(&rows), json: json(&rows), is_kept: rows.iter().all(is_kept) })
+    Ok(Measured { table: print(&rows), json: json(&rows), is_kept: rows.iter().all(Row::is_kept) })
 }
 
-fn of_size(sources: u32, rounds: usize) -> Result<Vec<Row>> {
-    let mut design = Design::default();
-    // An LRU map evicts before it is full: each CPU keeps free entries for itself.
-    design.proven.entries = sources + sources / 10 + 4096;
-    let made = Made::new(&design);
-    made.fill(sources);
-    let dumps: Vec<u64> = (0..DUMP_ROUNDS).map(|_| dump(&made)).collect::<Result<_>>()?;
-    let rounds: Vec<Vec<Way>> =
-        (0..rounds).map(|_| round(&made, sources)).collect::<Result<_>>()?;
-    let ways = (0..rounds[0].len()).map(|at| {
-        let times = rounds.iter().map(|ways| ways[at].cpu_us).collect();
-        (rounds[0][at].name.clone(), times)
-    });
-    let all = std::iter::once((DUMP.to_owned(), dumps)).chain(ways).collect();
-    Ok(rows(sources, all))
+/// The times of each way, in microseconds.
+type Times = Vec<(String, Vec<u64>)>;
+
+/// Both tables hold the same sources, and take turns.
+fn of_size(programs: &Programs, sources: u32, rounds: usize) -> Result<Vec<Row>> {
+    let scenes: Vec<Scene> = TABLES
+        .iter()
+        .map(|table| Scene::new(programs, *table, sources))
+        .collect::<Result<_>>()?;
+    let mut times: Vec<Times> = scenes
+        .iter()
+        .zip(TABLES)
+        .map(|(scene, table)| {
+            let dumps = (0..DUMP_ROUNDS).map(|_| dump(&scene.made, table)).collect::<Result<_>>()?;
+            Ok(vec![(DUMP.to_owned(), dumps)])
+        })
+        .collect::<Result<_>>()?;
+    for _ in 0..rounds {
+        for (scene, times) in scenes.iter().zip(&mut times) {
+            for way in round(&scene.made, sources)? {
+                match times.iter_mut().find(|(name, _)| *name == way.name) {
+                    Some((_, of_way)) => of_way.push(way.cpu_us),
+                    None => times.push((way.name, vec![way.cpu_us])),
+                }
+            }
+        }
+    }
+    let walk_us = times.iter().flatten().find(|(name, _)| name == WALK);
+    let walk_us = median(&walk_us.context("nobody walked by get-next-key")?.1);
+    let of_table = |(table, times): (Table, Times)| rows_of(table, sources, times, walk_us);
+    Ok(TABLES.into_iter().zip(times).flat_map(of_table).collect())
 }
 
-/// CPU time of bpftool, in microseconds. What it prints is thrown away, unread.
-fn dump(made: &Made) -> Result<u64> {
+/// CPU time of bpftool with the map that holds the sources, in microseconds. What it prints is
+/// thrown away, unread.
+fn dump(made: &Made, table: Table) -> Result<u64> {
+    let pin = match table {
+        Table::Lru => pins::PROVEN,
+        Table::Sets => pins::SETS,
+    };
     let mut command = Command::new("sh");
     command.args(["-c", "exec bpftool -j map dump pinned \"$1\" > /dev/null", "sh"]);
-    command.arg(made.dir.join(ibsr_proto::pins::PROVEN));
+    command.arg(made.dir.join(pin));
     Ok(u64::try_from(run(&mut command, &[0])?.cpu.as_micros())?)
 }
 
@@ -82,38 +116,44 @@ fn round(made: &Made, sources: u32) -> Result<Vec<Way>> {
     command.args(["walk", "--quiet", "--scope", SCOPE, "--pin-root"]).arg(made.root.path());
     let output = command.output().context("failed to run ibsr-reader")?;
     let ways: Vec<Way> = serde_json::from_slice(&output.stdout).context("failed to read times")?;
-    if ways.iter().any(|way| way.entries != u64::from(sources)) {
+    if ways.iter().any(|way| !is_nearly(way.entries, sources)) {
         bail!("not every way found {sources} entries: {ways:?}");
     }
     Ok(ways)
 }
 
-/// Rows in the order of the ways: bpftool, the walk by get-next-key, ours.
-fn rows(sources: u32, ways: Vec<(String, Vec<u64>)>) -> Vec<Row> {
-    let medians: Vec<(String, u64, u64)> = ways
-        .into_iter()
-        .map(|(name, mut times)| {
-            times.sort_unstable();
-            (name, times[times.len() / 2], times[0])
-        })
-        .collect();
-    let faster = |than: usize, us: u64| medians[than].1 as f64 / us.max(1) as f64;
-    let row = |(name, median_us, min_us): &(String, u64, u64)| Row {
-        sources,
-        name: name.clone(),
-        median_us: *median_us,
-        min_us: *min_us,
-        than_dump: faster(0, *median_us),
-        than_walk: faster(1, *median_us),
-    };
-    medians.iter().map(row).collect()
+fn median(times: &[u64]) -> u64 {
+    let mut times = times.to_vec();
+    times.sort_unstable();
+    times[times.len() / 2]
 }
 
-fn table(rows: &[Row]) -> Table {
-    let head = ["sources", "way", "median us", "min us", "than bpftool", "than get-next-key"];
-    let mut table = ibsr_cli::table(&head, &[0, 2, 3, 4, 5]);
+/// Rows in the order of the ways, bpftool first.
+fn rows_of(table: Table, sources: u32, ways: Times, walk_us: u64) -> Vec<Row> {
+    let dump_us = median(&ways[0].1);
+    let faster = |than_us: u64, us: u64| than_us as f64 / us.max(1) as f64;
+    let row = |(name, times): (String, Vec<u64>)| {
+        let median_us = median(&times);
+        Row {
+            table,
+            sources,
+            name,
+            median_us,
+            min_us: times.into_iter().min().expect("every way was timed"),
+            than_dump: faster(dump_us, median_us),
+            than_walk: faster(walk_us, median_us),
+        }
+    };
+    ways.into_iter().map(row).collect()
+}
+
+fn print(rows: &[Row]) -> Printed {
+    let head =
+        ["table", "sources", "way", "median us", "min us", "than bpftool", "than get-next-key"];
+    let mut table = ibsr_cli::table(&head, &[1, 3, 4, 5, 6]);
     for row in rows {
         table.add_row([
+            row.table.as_str().to_owned(),
             row.sources.to_string(),
             row.name.clone(),
             row.median_us.to_string(),
@@ -128,12 +168,14 @@ fn table(rows: &[Row]) -> Table {
 fn json(rows: &[Row]) -> Value {
     let row = |row: &Row| {
         json!({
+            "table": row.table.as_str(),
             "sources": row.sources,
             "name": row.name,
             "median_us": row.median_us,
             "min_us": row.min_us,
             "faster_than_bpftool": row.than_dump,
             "faster_than_get_next_key": row.than_walk,
+            "is_kept": row.is_kept(),
         })
     };
     rows.iter().map(row).collect()
