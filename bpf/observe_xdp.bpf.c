@@ -39,7 +39,8 @@ const volatile __u8 ibsr_admits_first;
 const volatile __u32 ibsr_insert_cap = 20000;
 
 /* How sources are kept, enum ibsr_table. Effect: which of the tables below are used. Default:
- * the kernel's LRU. Cost: see docs/performance-sensor.md. */
+ * the loader chooses; of an object that nobody set, the kernel's LRU. Cost: see
+ * docs/performance-sensor.md. */
 const volatile __u32 ibsr_table = IBSR_TABLE_LRU;
 
 /* Sets of `ibsr_sets`. Effect: as many are used. Default: what the map has. Cost: none. */

@@ -154,18 +154,18 @@ pub struct XdpArgs {
 
     /// How sources are kept
     ///
-    /// Two LRU hashes of the kernel, one for proven sources and one for the others, or one
-    /// set-associative table, which costs a packet less, counts what it evicts and is read by
-    /// mapping it. The latter begins a new epoch with each new program.
-    #[arg(long, value_enum, default_value_t = TableKind::Lru, env = "IBSR_TABLE")]
+    /// One set-associative table, which costs a packet less, counts what it evicts and is read
+    /// by mapping it, or two LRU hashes of the kernel, one for proven sources and one for the
+    /// others. The former begins a new epoch with each new program.
+    #[arg(long, value_enum, default_value_t = TableKind::SetAssoc, env = "IBSR_TABLE")]
     pub table: TableKind,
 
     /// Capacity in (source, port) pairs
     ///
-    /// Of each of the two LRU tables: about 152 bytes a pair, 29 MiB for both at the default.
-    /// Of the set-associative table, which has two ways a pair: 224 bytes, 21 MiB. Allocated at
-    /// once. When a table is full, entries that were not used lately are dropped; the loss is
-    /// counted.
+    /// Of the set-associative table, which has two ways a pair: 224 bytes, 21 MiB at the
+    /// default. Of each of the two LRU tables: about 152 bytes a pair, 29 MiB for both.
+    /// Allocated at once. When a table is full, entries that were not used lately are dropped;
+    /// the loss is counted.
     #[arg(long, value_name = "N", default_value_t = DEFAULT_MAX_SOURCES, env = "IBSR_MAX_SOURCES",
           value_parser = clap::value_parser!(u32).range(1..=MAX_SOURCES_LIMIT))]
     pub max_sources: u32,
@@ -239,10 +239,10 @@ impl From<Mode> for XdpMode {
 /// `--table`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum TableKind {
-    /// The kernel's own, one for proven sources and one for the others.
-    Lru,
     /// One set-associative table.
     SetAssoc,
+    /// The kernel's own, one for proven sources and one for the others.
+    Lru,
 }
 
 impl From<TableKind> for Table {

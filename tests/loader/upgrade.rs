@@ -66,6 +66,10 @@ impl Stream {
     }
 }
 
+/// With other maps a program begins anew: those of exclusive maps, and the set-associative one,
+/// in which a source is where the seed of the program put it.
+const KEEPS_MAPS: &str = "--table lru --evidence frozen";
+
 /// L14: an equivalent program of another build: same link, same maps, same epoch, new digest;
 /// not one packet is lost or uncounted.
 #[tag(root)]
@@ -74,13 +78,13 @@ fn a_new_program_of_the_same_layout_continues_the_counters() {
     let world = World::new();
     let tmp = tempfile::tempdir().expect("a temporary directory");
     let other = loader_with_end(&world.loader, tmp.path(), equivalent_end());
-    let _said = world.attach("--evidence frozen");
+    let _said = world.attach(KEEPS_MAPS);
     let (link, before, own) = (world.link_id(), world.meta(), world.loader.clone());
     let stream = Stream::start(&world.pair);
     let mut world = World { loader: other.clone(), ..world };
     for round in 0..6 {
         world.loader = if round % 2 == 0 { other.clone() } else { own.clone() };
-        let _said = world.attach("--evidence frozen").expect_stderr("counters continue");
+        let _said = world.attach(KEEPS_MAPS).expect_stderr("counters continue");
         assert_eq!(world.link_id(), link);
         world.assert_healthy();
         let meta = world.meta();

@@ -58,7 +58,7 @@ abi_enum! {
 
 impl Table {
     /// What the loader chooses where the operator does not; why: docs/design.md.
-    pub const DEFAULT: Self = Self::Lru;
+    pub const DEFAULT: Self = Self::Sets;
 }
 
 abi_enum! {
