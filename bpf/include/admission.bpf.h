@@ -121,46 +121,78 @@ static __always_inline void follow_handshake(const struct tables *t, struct ibsr
 	add->awaited = add->syn - completes;
 }
 
-/* A packet of a source that has no entry. */
+/* What one segment adds. */
+static __always_inline struct ibsr_source increment_of(const struct segment *s, __u32 frame_len,
+						       __u64 now_boot_ns)
+{
+	struct ibsr_source add = {
+		.syn = s->syn & !s->ack,
+		.ack = s->ack,
+		.fin = s->fin,
+		.rst = s->rst,
+		.packets = 1,
+		.bytes = frame_len,
+		.last_boot_ns = now_boot_ns,
+	};
+
+	return add;
+}
+
+/* What waits of a packet at the door. */
+static __always_inline struct door_slot waiting_of(const struct tables *t, const struct segment *s,
+						   __u32 frame_len, __u64 hash)
+{
+	struct door_slot mine = { .mark = mark_of(s, frame_len, hash) };
+
+	if (is_first_syn(s))
+		mine.pending = pending_mark(s, t->seed, s->seq + 1);
+	return mine;
+}
+
+/* A packet of a source that has no entry. `add` is room on the stack, which is scarce. */
 static __always_inline void admit(const struct tables *t, struct xdp_md *ctx,
 				  struct ibsr_totals *totals, struct ibsr_source_key *key,
-				  struct ibsr_source *add, const struct segment *s, __u32 frame_len)
+				  struct ibsr_source *add, const struct segment *s, __u32 frame_len,
+				  __u64 now_boot_ns)
 {
 	enum knock outcome = KNOCK_ADMITTED;
-	__u64 hash, left = 0;
+	struct door_slot left = {};
 	int proven;
 
 	if (!t->admits_first && frame_len <= MARK_MAX_FRAME) {
-		hash = address_hash(s->src, t->seed);
-		outcome = knock(t->door, hash, mark_of(s, frame_len, hash), &left);
+		__u64 hash = address_hash(s->src, t->seed);
+
+		outcome = knock(t->door, hash, waiting_of(t, s, frame_len, hash), &left);
 	}
-	/* After the door, whose compare-and-exchange waits for what memory was asked before. An
-	 * ACK that waits completes nothing: to look it up would be one more line of the cache
-	 * for each packet of a flood. */
-	if (outcome == KNOCK_ADMITTED || s->syn)
-		follow_handshake(t, totals, add, s, AWAITED_BEFORE_BIRTH);
 	switch (outcome) {
 	case KNOCK_WAITS:
 		totals->unattributed++;
-		if (left)
-			lose_mark(t, left);
+		if (left.mark) {
+			totals->pending_lost += is_waiting_syn(left.mark);
+			lose_mark(t, left.mark);
+		}
 		return;
 	case KNOCK_CROWDED:
+		totals->pending_lost += is_first_syn(s);
 		lose(t, totals, s, frame_len);
 		return;
 	case KNOCK_ADMITTED:
 		break;
 	}
+	*add = increment_of(s, frame_len, now_boot_ns);
+	if (is_waiting_syn(left.mark))
+		await_ack(t->pending, totals, left.pending);
+	follow_handshake(t, totals, add, s, AWAITED_BEFORE_BIRTH);
 	proven = is_proven(t, ctx, s, 0, add->handshakes);
 	forget(proven);
 	if (!proven && !is_below_cap(totals, t->insert_cap)) {
-		if (left)
-			lose_mark(t, left);
+		if (left.mark)
+			lose_mark(t, left.mark);
 		lose(t, totals, s, frame_len);
 		return;
 	}
-	if (left)
-		resume(t, totals, key, add, left);
+	if (left.mark)
+		resume(t, totals, key, add, left.mark);
 	add->awaited += AWAITED_BEFORE_BIRTH;
 	insert_source(t, totals, key, add, proven);
 }

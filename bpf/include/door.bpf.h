@@ -4,7 +4,8 @@
  * address. A spoofed flood is made of first packets, so it never reaches a source table,
  * where an insert costs several times what a packet may.
  *
- * What waits is kept whole in 8 bytes, so that it can be charged to its source later. It
+ * What waits is kept whole in 8 bytes, so that it can be charged to its source later, and
+ * beside it what its handshake needs: a flood of SYNs touches one cache line a packet. It
  * promises that a packet that waits is given back once or counted as lost once, whatever
  * other CPUs do, and constant cost: one cache line.
  *
@@ -36,8 +37,13 @@
 #define DOOR_VICTIM_BIT	 63
 #define DOOR_MAX_RETRIES 3
 
+struct door_slot {
+	__u64 mark;
+	__u64 pending; /* of a SYN, what handshake.bpf.h keeps of it; else not used */
+};
+
 struct door_bucket {
-	__u64 mark[IBSR_DOOR_WAYS];
+	struct door_slot slot[IBSR_DOOR_WAYS];
 };
 
 static __always_inline __u64 mark_of(const struct segment *s, __u32 frame_len, __u64 hash)
@@ -68,6 +74,12 @@ static __always_inline __u64 mark_length(__u64 mark)
 	return (mark >> MARK_LEN_SHIFT) & MARK_MAX_FRAME;
 }
 
+/* Whether a waiting packet may begin a handshake. */
+static __always_inline int is_waiting_syn(__u64 mark)
+{
+	return (mark & (MARK_SYN | MARK_ACK | MARK_RST)) == MARK_SYN;
+}
+
 /* Adds the packet of a mark to `to`. */
 static __always_inline void add_mark(struct ibsr_source *to, __u64 mark)
 {
@@ -90,44 +102,47 @@ enum knock {
 };
 
 /*
- * One packet of the address whose mark is `mine`. `*out` is a mark that left the door: with
- * KNOCK_ADMITTED one of this address, to be charged to it, with KNOCK_WAITS one of another,
- * which is lost; 0 for none.
+ * One packet, `mine`, of an address. `left` is what left the door: with KNOCK_ADMITTED a packet
+ * of this address, to be charged to it, with KNOCK_WAITS one of another, which is lost; mark 0
+ * for none.
  *
  * Each change is one compare-and-exchange: of two CPUs that want the same mark one gets it,
- * and the other looks again.
+ * and the other looks again. `pending` follows its mark by some nanoseconds: a CPU that takes
+ * the mark in between misses a handshake, and none is made up, for it names the connection.
  */
-static __always_inline enum knock knock(void *door, __u64 hash, __u64 mine, __u64 *out)
+static __always_inline enum knock knock(void *door, __u64 hash, struct door_slot mine,
+					struct door_slot *left)
 {
 	__u32 index = hash & (DOOR_BUCKETS - 1);
 	struct door_bucket *bucket = bpf_map_lookup_elem(door, &index);
 
-	*out = 0;
+	left->mark = 0;
 	if (!bucket)
 		return KNOCK_CROWDED;
 	for (int i = 0; i < DOOR_MAX_RETRIES; i++) {
-		__u64 first = *(volatile __u64 *)&bucket->mark[0];
-		__u64 second = *(volatile __u64 *)&bucket->mark[1];
-		__u64 *slot = &bucket->mark[0];
-		__u64 seen = first, put = mine;
-		int is_known = first && same_address(first, mine);
+		__u64 first = *(volatile __u64 *)&bucket->slot[0].mark;
+		__u64 second = *(volatile __u64 *)&bucket->slot[1].mark;
+		int is_first = first && same_address(first, mine.mark);
+		int is_second = !is_first && second && same_address(second, mine.mark);
+		int is_known = is_first | is_second;
+		struct door_slot *slot = &bucket->slot[0];
+		__u64 seen = first, put = mine.mark;
 
-		if (!is_known && second && same_address(second, mine))
-			is_known = 2;
-		if (is_known == 2 ||
-		    (!is_known && first && (!second || (hash >> DOOR_VICTIM_BIT)))) {
-			slot = &bucket->mark[1];
+		if (is_second || (!is_first && first && (!second || (hash >> DOOR_VICTIM_BIT)))) {
+			slot = &bucket->slot[1];
 			seen = second;
 		}
 		if (is_known) {
 			if (seen & MARK_ADMITTED)
 				return KNOCK_ADMITTED;
-			put = (mine & MARK_TAG) | MARK_TAKEN | MARK_ADMITTED;
+			put = (mine.mark & MARK_TAG) | MARK_TAKEN | MARK_ADMITTED;
 		}
-		if (__sync_val_compare_and_swap(slot, seen, put) != seen)
+		left->pending = *(volatile __u64 *)&slot->pending;
+		if (__sync_val_compare_and_swap(&slot->mark, seen, put) != seen)
 			continue;
+		*(volatile __u64 *)&slot->pending = mine.pending;
 		if (seen && !(seen & MARK_ADMITTED))
-			*out = seen;
+			left->mark = seen;
 		return is_known ? KNOCK_ADMITTED : KNOCK_WAITS;
 	}
 	return KNOCK_CROWDED;

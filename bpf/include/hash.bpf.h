@@ -18,21 +18,25 @@ static __always_inline __u64 mix(__u64 hash, __u64 word)
 	return hash ^ (hash >> 32);
 }
 
+/* The beginning of each hash below: what a packet needs of several of them is computed once. */
+static __always_inline __u64 mix_address(const __u8 *addr, __u64 seed)
+{
+	const __u64 *word = (const __u64 *)addr;
+
+	return mix(mix(seed, word[0]), word[1]);
+}
+
 /* The last round has no word of its own: an IPv4 address stands in the upper half of its
  * word, and one round moves it to the lower half only in part. */
 static __always_inline __u64 address_hash(const __u8 *addr, __u64 seed)
 {
-	const __u64 *word = (const __u64 *)addr;
-
-	return mix(mix(mix(seed, word[0]), word[1]), 0);
+	return mix(mix_address(addr, seed), 0);
 }
 
 /* Of an address and a port. */
 static __always_inline __u64 source_hash(const struct ibsr_source_key *key, __u64 seed)
 {
-	const __u64 *word = (const __u64 *)key->addr;
-
-	return mix(mix(mix(seed, word[0]), word[1]), 1 + (__u64)key->dst_port);
+	return mix(mix_address(key->addr, seed), 1 + (__u64)key->dst_port);
 }
 
 #endif /* IBSR_HASH_BPF_H */

@@ -34,7 +34,7 @@
 
 /* First packets that wait for the second of their source: 8 bytes each, 8 MiB. A slot lives
  * 1 s on average under a million new sources a second. */
-#define IBSR_DOOR_SLOTS 1048576
+#define IBSR_DOOR_SLOTS 524288
 #define IBSR_DOOR_WAYS	2 /* slots in which one source may wait */
 
 /* Ports whose refused packets are told apart, by their lower bits; one more cell takes the

@@ -9,38 +9,21 @@
 
 #include "admission.bpf.h"
 
-/* What one segment adds. */
-static __always_inline struct ibsr_source increment_of(const struct segment *s, __u32 frame_len,
-						       __u64 now_boot_ns)
-{
-	struct ibsr_source add = {
-		.syn = s->syn & !s->ack,
-		.ack = s->ack,
-		.fin = s->fin,
-		.rst = s->rst,
-		.packets = 1,
-		.bytes = frame_len,
-		.last_boot_ns = now_boot_ns,
-	};
-
-	return add;
-}
-
 /* A packet of a source that is not proven yet, or that may complete a handshake. */
-static __always_inline void count_rare_in_lru(const struct tables *t, struct xdp_md *ctx,
-					      struct ibsr_totals *totals,
-					      struct ibsr_source_key *key,
-					      struct ibsr_source *proven, struct ibsr_source *add,
-					      const struct segment *s, __u32 frame_len)
+static __always_inline void
+count_rare_in_lru(const struct tables *t, struct xdp_md *ctx, struct ibsr_totals *totals,
+		  struct ibsr_source_key *key, struct ibsr_source *proven, struct ibsr_source *add,
+		  const struct segment *s, __u32 frame_len, __u64 now_boot_ns)
 {
 	struct ibsr_source *known = proven;
 
 	if (!known)
 		known = bpf_map_lookup_elem(t->unproven, key);
 	if (!known) {
-		admit(t, ctx, totals, key, add, s, frame_len);
+		admit(t, ctx, totals, key, add, s, frame_len, now_boot_ns);
 		return;
 	}
+	*add = increment_of(s, frame_len, now_boot_ns);
 	follow_handshake(t, totals, add, s, known->awaited);
 	if (!proven && is_proven(t, ctx, s, known->packets, add->handshakes)) {
 		add->awaited += known->awaited;
@@ -54,33 +37,26 @@ static __always_inline void count_rare_in_lru(const struct tables *t, struct xdp
  * finding it. */
 static __always_inline void count_in_lru(const struct tables *t, struct xdp_md *ctx,
 					 struct ibsr_totals *totals, struct ibsr_source_key *key,
-					 const struct segment *s, __u32 frame_len,
-					 __u64 now_boot_ns)
+					 struct ibsr_source *add, const struct segment *s,
+					 __u32 frame_len, __u64 now_boot_ns)
 {
 	struct ibsr_source *proven = bpf_map_lookup_elem(t->proven, key);
-	struct ibsr_source add;
 
-	if (proven && !s->syn && !proven->awaited) {
+	if (proven && !s->syn && !proven->awaited)
 		add_plain(proven, s, frame_len, now_boot_ns);
-		return;
-	}
-	add = increment_of(s, frame_len, now_boot_ns);
-	count_rare_in_lru(t, ctx, totals, key, proven, &add, s, frame_len);
+	else
+		count_rare_in_lru(t, ctx, totals, key, proven, add, s, frame_len, now_boot_ns);
 }
 
 /* The same with one table: a source that becomes proven keeps its entry and its counts. */
 static __always_inline void count_rare_in_sets(const struct tables *t, struct xdp_md *ctx,
-					       struct ibsr_totals *totals,
-					       struct ibsr_source_key *key, const struct spot *spot,
+					       struct ibsr_totals *totals, const struct spot *spot,
 					       struct ibsr_source *add, const struct segment *s,
-					       __u32 frame_len)
+					       __u32 frame_len, __u64 now_boot_ns)
 {
-	struct ibsr_way *known = spot->way == NO_WAY ? NULL : way_of(spot);
+	struct ibsr_way *known = way_of(spot);
 
-	if (!known) {
-		admit(t, ctx, totals, key, add, s, frame_len);
-		return;
-	}
+	*add = increment_of(s, frame_len, now_boot_ns);
 	follow_handshake(t, totals, add, s, known->awaited);
 	if (!known->is_proven && is_proven(t, ctx, s, packets_of(known), add->handshakes))
 		totals->promoted += !__sync_val_compare_and_swap(&known->is_proven, 0, 1);
@@ -89,22 +65,20 @@ static __always_inline void count_rare_in_sets(const struct tables *t, struct xd
 
 static __always_inline void count_in_sets(const struct tables *t, struct xdp_md *ctx,
 					  struct ibsr_totals *totals, struct ibsr_source_key *key,
-					  const struct segment *s, __u32 frame_len,
-					  __u64 now_boot_ns)
+					  struct ibsr_source *add, const struct segment *s,
+					  __u32 frame_len, __u64 now_boot_ns)
 {
 	const struct place at = place_of(key, t->seed, t->set_count);
 	const struct spot spot = find_in_sets(t->sets, &at, key);
-	struct ibsr_source add;
 
-	if (spot.set && spot.way != NO_WAY && !s->syn && is_settled(way_of(&spot))) {
-		add_plain_to_way(&spot, s, frame_len, now_boot_ns);
-		return;
-	}
-	add = increment_of(s, frame_len, now_boot_ns);
-	if (spot.set)
-		count_rare_in_sets(t, ctx, totals, key, &spot, &add, s, frame_len);
-	else
+	if (!spot.set)
 		totals->insert_failed++;
+	else if (spot.way == NO_WAY)
+		admit(t, ctx, totals, key, add, s, frame_len, now_boot_ns);
+	else if (!s->syn && is_settled(way_of(&spot)))
+		add_plain_to_way(&spot, s, frame_len, now_boot_ns);
+	else
+		count_rare_in_sets(t, ctx, totals, &spot, add, s, frame_len, now_boot_ns);
 }
 
 /* Counts one segment for its source. */
@@ -113,12 +87,13 @@ static __always_inline void count_source(const struct tables *t, struct xdp_md *
 					 __u32 frame_len, __u64 now_boot_ns)
 {
 	struct ibsr_source_key key = { .dst_port = s->dst_port };
+	struct ibsr_source add;
 
 	__builtin_memcpy(key.addr, s->src, IBSR_ADDR_BYTES);
 	if (t->kind == IBSR_TABLE_SETS)
-		count_in_sets(t, ctx, totals, &key, s, frame_len, now_boot_ns);
+		count_in_sets(t, ctx, totals, &key, &add, s, frame_len, now_boot_ns);
 	else
-		count_in_lru(t, ctx, totals, &key, s, frame_len, now_boot_ns);
+		count_in_lru(t, ctx, totals, &key, &add, s, frame_len, now_boot_ns);
 }
 
 #endif /* IBSR_SOURCES_BPF_H */

@@ -36,7 +36,7 @@ pub const DEFAULT_MAX_SOURCES: u32 = 100_000;
 /// `IBSR_PENDING_SLOTS`.
 pub const PENDING_SLOTS: u32 = 262_144;
 /// `IBSR_DOOR_SLOTS`.
-pub const DOOR_SLOTS: u32 = 1_048_576;
+pub const DOOR_SLOTS: u32 = 524_288;
 /// `IBSR_SET_WAYS`.
 pub const SET_WAYS: usize = 8;
 /// `IBSR_WAYS_PER_SOURCE`.
