@@ -96,7 +96,7 @@ struct {
 	__type(key, __u32);
 	__type(value, struct door_bucket);
 	__uint(max_entries, DOOR_BUCKETS);
-	__uint(map_flags, 0);
+	__uint(map_flags, BPF_F_MMAPABLE);
 } ibsr_door SEC(".maps");
 
 /*

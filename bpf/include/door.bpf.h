@@ -59,9 +59,12 @@ static __always_inline __u64 mark_of(const struct segment *s, __u32 frame_len, _
 	return mark;
 }
 
-static __always_inline int same_address(__u64 a, __u64 b)
+/* 1 or 0, without a branch: in a flood nobody could predict it. */
+static __always_inline __u64 is_taken_by_same(__u64 mark, __u64 mine)
 {
-	return !((a ^ b) & MARK_TAG);
+	__u64 difference = (mark ^ mine) & MARK_TAG;
+
+	return (difference - 1) >> 63 & mark / MARK_TAKEN;
 }
 
 static __always_inline __u16 mark_port(__u64 mark)
@@ -122,16 +125,14 @@ static __always_inline enum knock knock(void *door, __u64 hash, struct door_slot
 	for (int i = 0; i < DOOR_MAX_RETRIES; i++) {
 		__u64 first = *(volatile __u64 *)&bucket->slot[0].mark;
 		__u64 second = *(volatile __u64 *)&bucket->slot[1].mark;
-		int is_first = first && same_address(first, mine.mark);
-		int is_second = !is_first && second && same_address(second, mine.mark);
-		int is_known = is_first | is_second;
-		struct door_slot *slot = &bucket->slot[0];
-		__u64 seen = first, put = mine.mark;
+		__u64 is_first = is_taken_by_same(first, mine.mark);
+		__u64 is_second = is_taken_by_same(second, mine.mark) & ~is_first;
+		__u64 gives_way = ~(second / MARK_TAKEN) | hash >> DOOR_VICTIM_BIT;
+		__u64 at = (is_second | (~is_first & first / MARK_TAKEN & gives_way)) & 1;
+		__u64 is_known = is_first | is_second;
+		struct door_slot *slot = &bucket->slot[at];
+		__u64 seen = at ? second : first, put = mine.mark;
 
-		if (is_second || (!is_first && first && (!second || (hash >> DOOR_VICTIM_BIT)))) {
-			slot = &bucket->slot[1];
-			seen = second;
-		}
 		if (is_known) {
 			if (seen & MARK_ADMITTED)
 				return KNOCK_ADMITTED;
