@@ -21,7 +21,8 @@
 
 /* The maps and knobs of one sensor. */
 struct tables {
-	void *proven, *unproven, *sets, *door, *losses, *pending;
+	void *proven, *unproven, *door, *losses, *pending;
+	struct set_maps sets;
 	__u64 seed;
 	__u32 kind; /* enum ibsr_table: the verifier removes the code of the other */
 	__u32 set_count;
@@ -65,7 +66,7 @@ static __always_inline void insert_source(const struct tables *t, struct ibsr_to
 	if (t->kind == IBSR_TABLE_SETS) {
 		const struct place at = place_of(key, t->seed, t->set_count);
 
-		is_new = insert_into_sets(t->sets, &at, totals, key, first, is_proven);
+		is_new = insert_into_sets(&t->sets, &at, totals, key, first, is_proven);
 	} else {
 		is_new = insert_into_lru(is_proven ? t->proven : t->unproven, totals, key, first);
 	}

@@ -66,8 +66,7 @@ struct ibsr_source {
 };
 
 /* Ways of a set: as many sources as share a place in the set-associative table. */
-#define IBSR_SET_WAYS  8
-#define IBSR_TAG_TAKEN 0x80 /* of a tag: the way is taken; the other bits are of the hash */
+#define IBSR_SET_WAYS 8
 
 /* Ways a source of the capacity. At half full no more than a few in a million sources find both
  * sets that they may live in full. */
@@ -83,7 +82,7 @@ struct ibsr_way {
 	__u64 without_ack;	    /* segments without ACK */
 	__u64 bytes;		    /* frame bytes without FCS */
 	__u64 last_boot_ns;	    /* time of the last packet, at most one kernel tick old */
-	__u32 generation;	    /* odd while the way is being given to another source */
+	__u32 generation;	    /* 0: empty; odd while it is being given to another source */
 	__u32 awaited;		    /* private to the program */
 };
 
@@ -96,11 +95,8 @@ struct ibsr_way_rare {
 	__u64 born_boot_ns;
 };
 
-/* A set. Fourteen lines of a cache: one of tags, one for each way, five of what is rare. */
+/* A set. Thirteen lines of a cache: one for each way, five of what is rare. */
 struct ibsr_set {
-	__u64 tags; /* byte i, from the least significant one, of way i; 0: the way is empty */
-	__u32 lock; /* private to the program */
-	__u32 pad[13];
 	struct ibsr_way way[IBSR_SET_WAYS];
 	struct ibsr_way_rare rare[IBSR_SET_WAYS];
 };
@@ -218,7 +214,7 @@ struct ibsr_meta {
 IBSR_ASSERT(sizeof(struct ibsr_source_key) == 20);
 IBSR_ASSERT(sizeof(struct ibsr_source) == 80);
 IBSR_ASSERT(sizeof(struct ibsr_way) == 64);
-IBSR_ASSERT(sizeof(struct ibsr_set) == 64 + IBSR_SET_WAYS * (64 + 40));
+IBSR_ASSERT(sizeof(struct ibsr_set) == IBSR_SET_WAYS * (64 + 40));
 IBSR_ASSERT(sizeof(struct ibsr_totals) == 160);
 IBSR_ASSERT(sizeof(struct ibsr_port_loss) == 40);
 IBSR_ASSERT(sizeof(struct ibsr_losses) == 40 * (IBSR_PORT_CELLS + 1));

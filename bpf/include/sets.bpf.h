@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
  * The set-associative table: an array of sets of eight ways. A source lives in one of two
- * sets that its hash picks: in its home, or, when that was full, in the other. A known source
- * costs one line of tags and one line of counters, and no call.
+ * sets that its hash picks: in its home, or, when that was full, in the other. Eight bits of
+ * the hash of each source stand apart, eight ways in one word: so few bytes that they stay in
+ * a near cache, where a source that is in no set costs nothing more. A known source costs one
+ * line of counters beside, and no call.
  *
  * It promises that a source is found by every CPU once it has a way, and that no packet is
  * counted twice or lost, whatever other CPUs do: counters are raised with atomic adds and
@@ -24,7 +26,21 @@
 #define WAY_MASK   (IBSR_SET_WAYS - 1)
 #define NO_WAY	   IBSR_SET_WAYS
 #define EACH_BYTE  0x0101010101010101ULL
-#define EACH_TAKEN (EACH_BYTE * IBSR_TAG_TAKEN)
+#define TAG_TAKEN  0x80 /* the other bits are of the hash; 0: the way is empty */
+#define EACH_TAKEN (EACH_BYTE * TAG_TAKEN)
+
+/* What stands apart of a set. */
+struct set_tags {
+	__u64 tags; /* byte i, from the least significant one, of way i */
+	__u32 lock; /* who gives a way away holds it */
+	__u32 pad;
+};
+
+/* The two maps of the table, of equal length. */
+struct set_maps {
+	void *tags;
+	void *sets;
+};
 
 /* Where a source may be. */
 struct place {
@@ -33,8 +49,9 @@ struct place {
 	__u8 tag;
 };
 
-/* A way of a set; none when `way` is NO_WAY. */
+/* A way of a set. Where `way` is NO_WAY there is none, and `set` may be NULL. */
 struct spot {
+	struct set_tags *tags;
 	struct ibsr_set *set;
 	__u32 way;
 };
@@ -43,7 +60,7 @@ static __always_inline struct place place_of(const struct ibsr_source_key *key, 
 					     __u32 set_count)
 {
 	__u64 hash = source_hash(key, seed);
-	struct place at = { .tag = IBSR_TAG_TAKEN | hash };
+	struct place at = { .tag = TAG_TAKEN | hash };
 
 	/* A multiplication maps 32 bits to any number of sets, where a mask needs a power of
 	 * two. */
@@ -54,7 +71,7 @@ static __always_inline struct place place_of(const struct ibsr_source_key *key, 
 	return at;
 }
 
-static __always_inline int is_full(const struct ibsr_set *set)
+static __always_inline int is_full(const struct set_tags *set)
 {
 	return (set->tags & EACH_TAKEN) == EACH_TAKEN;
 }
@@ -73,41 +90,54 @@ static __always_inline int is_of(const struct ibsr_way *way, const struct ibsr_s
 }
 
 /*
- * The way of a source in a set. All eight tags are compared at once: a byte of `differs` is
- * zero where the tag is equal. The lowest such byte is the true one, higher ones may follow
- * from a borrow: those, and a source that happens to have the same tag, cost a look.
+ * The ways that may be of a source: bit 7 of the byte of each. All eight tags are compared at
+ * once: a byte of `differs` is zero where the tag is equal. The lowest such byte is the true
+ * one, higher ones may follow from a borrow: those, and a source that happens to have the same
+ * tag, cost a look.
  */
-static __always_inline __u32 find_in(const struct ibsr_set *set, __u8 tag,
-				     const struct ibsr_source_key *key)
+static __always_inline __u64 equal_tags(const struct set_tags *set, __u8 tag)
 {
 	__u64 differs = set->tags ^ (EACH_BYTE * tag);
-	__u64 equal = (differs - EACH_BYTE) & ~differs & EACH_TAKEN;
+
+	return (differs - EACH_BYTE) & ~differs & EACH_TAKEN;
+}
+
+/* Looks for a source in the set number `at`. */
+static __always_inline struct spot find_in(const struct set_maps *maps, __u32 at, __u8 tag,
+					   const struct ibsr_source_key *key)
+{
+	struct spot spot = { .tags = bpf_map_lookup_elem(maps->tags, &at), .way = NO_WAY };
+	__u64 equal;
 	__u32 way;
 
+	if (!spot.tags)
+		return spot;
+	equal = equal_tags(spot.tags, tag);
+	if (!equal)
+		return spot;
+	spot.set = bpf_map_lookup_elem(maps->sets, &at);
+	if (!spot.set)
+		return spot;
 	for (int i = 0; i < IBSR_SET_WAYS && equal; i++) {
 		way = lowest_byte(equal);
 		forget(way);
-		if (is_of(&set->way[way & WAY_MASK], key))
-			return way & WAY_MASK;
+		if (is_of(&spot.set->way[way & WAY_MASK], key)) {
+			spot.way = way & WAY_MASK;
+			break;
+		}
 		equal &= equal - 1;
 	}
-	return NO_WAY;
+	return spot;
 }
 
-static __always_inline struct spot find_in_sets(void *sets, const struct place *at,
+static __always_inline struct spot find_in_sets(const struct set_maps *maps, const struct place *at,
 						const struct ibsr_source_key *key)
 {
-	struct spot spot = { .set = bpf_map_lookup_elem(sets, &at->home), .way = NO_WAY };
+	const struct spot home = find_in(maps, at->home, at->tag, key);
 
-	if (!spot.set)
-		return spot;
-	spot.way = find_in(spot.set, at->tag, key);
-	if (spot.way != NO_WAY || !is_full(spot.set))
-		return spot;
-	spot.set = bpf_map_lookup_elem(sets, &at->other);
-	if (spot.set)
-		spot.way = find_in(spot.set, at->tag, key);
-	return spot;
+	if (!home.tags || home.way != NO_WAY || !is_full(home.tags))
+		return home;
+	return find_in(maps, at->other, at->tag, key);
 }
 
 static __always_inline struct ibsr_way *way_of(const struct spot *spot)

@@ -69,9 +69,9 @@ static __always_inline void count_in_sets(const struct tables *t, struct xdp_md 
 					  __u32 frame_len, __u64 now_boot_ns)
 {
 	const struct place at = place_of(key, t->seed, t->set_count);
-	const struct spot spot = find_in_sets(t->sets, &at, key);
+	const struct spot spot = find_in_sets(&t->sets, &at, key);
 
-	if (!spot.set)
+	if (!spot.tags)
 		totals->insert_failed++;
 	else if (spot.way == NO_WAY)
 		admit(t, ctx, totals, key, add, s, frame_len, now_boot_ns);

@@ -27,7 +27,7 @@
 
 #define exchange(at, value) __sync_lock_test_and_set(at, value)
 
-static __always_inline int take_lock(struct ibsr_set *set)
+static __always_inline int take_lock(struct set_tags *set)
 {
 #pragma clang loop unroll(disable)
 	for (int i = 0; i < LOCK_TRIES; i++) {
@@ -40,7 +40,7 @@ static __always_inline int take_lock(struct ibsr_set *set)
 	return 0;
 }
 
-static __always_inline void drop_lock(struct ibsr_set *set)
+static __always_inline void drop_lock(struct set_tags *set)
 {
 	exchange(&set->lock, 0);
 }
@@ -102,7 +102,7 @@ static __always_inline void give_way(struct ibsr_totals *totals, const struct sp
 	way->last_boot_ns = first->last_boot_ns;
 	rare->born_boot_ns = bpf_ktime_get_boot_ns();
 	exchange(&way->generation, generation + 2);
-	spot->set->tags = (spot->set->tags & ~(0xffULL << shift)) | ((__u64)tag << shift);
+	spot->tags->tags = (spot->tags->tags & ~(0xffULL << shift)) | ((__u64)tag << shift);
 }
 
 /* The caller holds the locks of both sets. Returns 1 for a new entry. */
@@ -114,8 +114,8 @@ static __always_inline int settle(struct ibsr_totals *totals, struct spot *spot,
 		add_to_way(spot, first);
 		return 0;
 	}
-	spot->way = is_full(spot->set) ? least_worth(spot->set, first->last_boot_ns, is_proven)
-				       : lowest_byte(~spot->set->tags & EACH_TAKEN);
+	spot->way = is_full(spot->tags) ? least_worth(spot->set, first->last_boot_ns, is_proven)
+					: lowest_byte(~spot->tags->tags & EACH_TAKEN);
 	if (spot->way == NO_WAY) {
 		totals->insert_failed += first->packets;
 		return 0;
@@ -127,34 +127,39 @@ static __always_inline int settle(struct ibsr_totals *totals, struct spot *spot,
 
 /* Counts `first` in a new entry, or in the one that another CPU made meanwhile. Returns 1 for a
  * new one. The home is locked first, so two CPUs with one source meet there. */
-static __always_inline int insert_into_sets(void *sets, const struct place *at,
+static __always_inline int insert_into_sets(const struct set_maps *maps, const struct place *at,
 					    struct ibsr_totals *totals,
 					    const struct ibsr_source_key *key,
 					    const struct ibsr_source *first, int is_proven)
 {
-	struct ibsr_set *home = bpf_map_lookup_elem(sets, &at->home), *other = NULL;
-	struct spot spot = { .set = home };
-	int is_new;
+	struct set_tags *home = bpf_map_lookup_elem(maps->tags, &at->home), *other = NULL;
+	__u32 index = at->home;
+	struct spot spot;
+	int is_new = 0;
 
 	if (!home || !take_lock(home)) {
 		totals->insert_failed += first->packets;
 		return 0;
 	}
-	spot.way = find_in(home, at->tag, key);
+	spot = find_in(maps, at->home, at->tag, key);
 	if (spot.way == NO_WAY && is_full(home)) {
-		other = bpf_map_lookup_elem(sets, &at->other);
+		other = bpf_map_lookup_elem(maps->tags, &at->other);
 		if (other && !take_lock(other))
 			other = NULL;
 	}
 	if (other) {
-		__u32 way = find_in(other, at->tag, key);
+		const struct spot there = find_in(maps, at->other, at->tag, key);
 
-		if (way != NO_WAY || !is_full(other)) {
-			spot.set = other;
-			spot.way = way;
+		if (there.way != NO_WAY || !is_full(other)) {
+			spot = there;
+			index = at->other;
 		}
 	}
-	is_new = settle(totals, &spot, at->tag, key, first, is_proven);
+	spot.set = bpf_map_lookup_elem(maps->sets, &index);
+	if (spot.set && spot.tags)
+		is_new = settle(totals, &spot, at->tag, key, first, is_proven);
+	else
+		totals->insert_failed += first->packets;
 	if (other)
 		drop_lock(other);
 	drop_lock(home);

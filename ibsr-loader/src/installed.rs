@@ -14,7 +14,7 @@ use ibsr_proto::abi::{
     Evidence, Losses, Meta, MetaError, ProofKind, Set, SourceCounts, SourceKey, Table, XdpMode,
 };
 use ibsr_proto::pins::{
-    DOOR, LINK, LOSSES, META, PENDING, PROG, PROVEN, SETS, Scope, TOTALS, UNPROVEN, XDP_MAPS,
+    DOOR, LINK, LOSSES, META, PENDING, PROG, PROVEN, SETS, Scope, TAGS, TOTALS, UNPROVEN, XDP_MAPS,
 };
 use ibsr_proto::ports::PortSet;
 use libbpf_rs::{MapCore as _, MapFlags, MapHandle};
@@ -183,6 +183,7 @@ impl Installed {
                     && info.key_size as usize == size_of::<SourceKey>()
                     && info.value_size as usize == size_of::<SourceCounts>()
             }
+            TAGS => info.max_entries == settings.sets(),
             TOTALS => info.value_size as usize == ibsr_proto::abi::CpuTotals::LAYOUT.size,
             LOSSES => info.value_size as usize == size_of::<Losses>(),
             META | PENDING | DOOR => true,

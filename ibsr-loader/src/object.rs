@@ -14,7 +14,7 @@ use ibsr_proto::abi::{
     CpuTotals, Evidence, Meta, ProofKind, Set, SourceCounts, SourceKey, Table, set_count,
 };
 use ibsr_proto::conservation::Totals;
-use ibsr_proto::pins::{DOOR, LOSSES, META, PENDING, PROVEN, SETS, TOTALS, UNPROVEN};
+use ibsr_proto::pins::{DOOR, LOSSES, META, PENDING, PROVEN, SETS, TAGS, TOTALS, UNPROVEN};
 use ibsr_proto::ports::PortSet;
 use ibsr_prove::{Insn, Proof, XDP_OBSERVER, kernel_tags, prove};
 use libbpf_rs::skel::{OpenSkel as _, SkelBuilder as _};
@@ -76,7 +76,7 @@ impl Settings {
 /// others depends on the seed, and each program has its own.
 const KEPT: [&str; 4] = [PROVEN, UNPROVEN, TOTALS, LOSSES];
 /// Every map but `meta`, which no program uses.
-const USED: [&str; 7] = [PROVEN, UNPROVEN, SETS, TOTALS, LOSSES, PENDING, DOOR];
+const USED: [&str; 8] = [PROVEN, UNPROVEN, SETS, TAGS, TOTALS, LOSSES, PENDING, DOOR];
 
 /// Where the maps of a new program come from.
 #[derive(Debug)]
@@ -170,8 +170,11 @@ fn configure(skel: &mut skel::OpenObserveXdpSkel<'_>, settings: &Settings) -> Re
             .set_max_entries(settings.lru_entries())
             .context("failed to size the source tables")?;
     }
-    let sets = &mut skel.maps.ibsr_sets;
-    sets.set_max_entries(settings.sets()).context("failed to size the set-associative table")
+    for part in [&mut skel.maps.ibsr_sets, &mut skel.maps.ibsr_tags] {
+        part.set_max_entries(settings.sets())
+            .context("failed to size the set-associative table")?;
+    }
+    Ok(())
 }
 
 /// Keeps the maps that are to be kept and makes the others exclusive where that is wanted and
@@ -212,6 +215,7 @@ fn open_map<'a, 'obj>(
         PROVEN => &mut maps.ibsr_proven,
         UNPROVEN => &mut maps.ibsr_unproven,
         SETS => &mut maps.ibsr_sets,
+        TAGS => &mut maps.ibsr_tags,
         TOTALS => &mut maps.ibsr_totals,
         LOSSES => &mut maps.ibsr_losses,
         PENDING => &mut maps.ibsr_pending,
@@ -329,6 +333,7 @@ impl Loaded<'_> {
             PROVEN => maps.ibsr_proven.as_fd(),
             UNPROVEN => maps.ibsr_unproven.as_fd(),
             SETS => maps.ibsr_sets.as_fd(),
+            TAGS => maps.ibsr_tags.as_fd(),
             TOTALS => maps.ibsr_totals.as_fd(),
             LOSSES => maps.ibsr_losses.as_fd(),
             PENDING => maps.ibsr_pending.as_fd(),

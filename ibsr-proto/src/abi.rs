@@ -178,12 +178,6 @@ abi_struct! {
 abi_struct! {
     /// A set of the set-associative table.
     "ibsr_set" => Set {
-        /// Byte `i`, from the least significant one, is that of way `i`; 0: the way is empty.
-        tags: u64,
-        /// Private to the program.
-        lock: u32,
-        /// Zero.
-        pad: [u32; 13],
         /// What is touched often.
         way: [Way; SET_WAYS],
         /// What is not.

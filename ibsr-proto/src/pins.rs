@@ -31,6 +31,8 @@ pub const PROVEN: &str = "proven";
 pub const UNPROVEN: &str = "unproven";
 /// Pin of the set-associative table of both.
 pub const SETS: &str = "sets";
+/// Pin of what stands apart of the sets.
+pub const TAGS: &str = "tags";
 /// Pin of the totals.
 pub const TOTALS: &str = "totals";
 /// Pin of what no source is charged with, by port.
@@ -44,11 +46,12 @@ pub const DOOR: &str = "door";
 const NEXT_PREFIX: &str = "next-";
 
 /// A file under a scope directory that is a map: pin name and kernel name.
-pub const XDP_MAPS: [(&str, &str); 8] = [
+pub const XDP_MAPS: [(&str, &str); 9] = [
     (META, "ibsr_meta"),
     (PROVEN, "ibsr_proven"),
     (UNPROVEN, "ibsr_unproven"),
     (SETS, "ibsr_sets"),
+    (TAGS, "ibsr_tags"),
     (TOTALS, "ibsr_totals"),
     (LOSSES, "ibsr_losses"),
     (PENDING, "ibsr_pending"),

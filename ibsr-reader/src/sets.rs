@@ -88,9 +88,12 @@ impl Sets {
     pub fn walk(&self, mut each: impl FnMut(SourceKey, &SourceCounts, bool)) -> Walked {
         let mut walked = Walked::default();
         for set in self.words().chunks_exact(SET_WORDS) {
-            let tags = set[0].load(Ordering::Acquire);
-            for at in (0..SET_WAYS).filter(|at| Set::is_taken(tags, *at)) {
-                let Some((way, rare)) = read_way(set, at) else {
+            let (ways, rares) = set.split_at(SET_WAYS * WAY_WORDS);
+            for (way, rare) in ways.chunks_exact(WAY_WORDS).zip(rares.chunks_exact(RARE_WORDS)) {
+                if generation(way) == 0 {
+                    continue;
+                }
+                let Some((way, rare)) = read_way(way, rare) else {
                     walked.unsettled += 1;
                     continue;
                 };
@@ -109,17 +112,12 @@ impl Drop for Sets {
     }
 }
 
-/// Words of a set before its ways.
-const HEAD_WORDS: usize = SET_WORDS - SET_WAYS * (WAY_WORDS + RARE_WORDS);
 /// Word of a way that holds its generation.
 const GENERATION_WORD: usize = offset_of!(Way, generation) / WORD_BYTES;
 const _: () = assert!(offset_of!(Way, generation).is_multiple_of(WORD_BYTES));
 
 /// `None` when it changed hands all the time.
-fn read_way(set: &[AtomicU64], at: usize) -> Option<(Way, WayRare)> {
-    let (ways, rares) = set[HEAD_WORDS..].split_at(SET_WAYS * WAY_WORDS);
-    let way = &ways[at * WAY_WORDS..][..WAY_WORDS];
-    let rare = &rares[at * RARE_WORDS..][..RARE_WORDS];
+fn read_way(way: &[AtomicU64], rare: &[AtomicU64]) -> Option<(Way, WayRare)> {
     for _ in 0..TRIES {
         let before = generation(way);
         fence(Ordering::Acquire);

@@ -8,7 +8,7 @@ use ibsr_proto::abi::{SET_WAYS, Set, SourceKey, Way, WayRare};
 
 /// `MIX_MULTIPLIER`.
 const MULTIPLIER: u64 = 0x9e37_79b9_7f4a_7c15;
-/// `IBSR_TAG_TAKEN`.
+/// `TAG_TAKEN`.
 const TAKEN: u8 = 0x80;
 
 fn mix(hash: u64, word: u64) -> u64 {
@@ -24,20 +24,18 @@ fn hash(key: &SourceKey) -> u64 {
 /// Sources that may find both their sets full, of a million.
 const HOMELESS_PPM: usize = 100;
 
-/// A table of `count` sets that holds `sources` as proven ones that await nothing, but for the
+/// Twin of `struct set_tags`: tags, and a lock that nobody holds.
+type Tags = [u64; 2];
+
+/// A table of `count` sets, tags apart, that holds `sources` as proven ones that await nothing, but for the
 /// few that find no room.
 ///
 /// # Errors
 /// When those are more than a few.
-pub fn filled(sources: &[SourceKey], count: u32) -> Result<Vec<Set>> {
-    let empty = Set {
-        tags: 0,
-        lock: 0,
-        pad: [0; 13],
-        way: [Way::default(); SET_WAYS],
-        rare: [WayRare::default(); SET_WAYS],
-    };
+pub fn filled(sources: &[SourceKey], count: u32) -> Result<(Vec<Tags>, Vec<Set>)> {
+    let empty = Set { way: [Way::default(); SET_WAYS], rare: [WayRare::default(); SET_WAYS] };
     let mut sets = vec![empty; count as usize];
+    let mut tags = vec![Tags::default(); count as usize];
     let mut homeless = 0;
     for key in sources {
         let hash = hash(key);
@@ -46,18 +44,22 @@ pub fn filled(sources: &[SourceKey], count: u32) -> Result<Vec<Set>> {
         if other == home {
             other = if home > 0 { home - 1 } else { count as usize - 1 };
         }
-        let free = |set: &Set| (0..SET_WAYS).find(|way| !Set::is_taken(set.tags, *way));
+        let free = |set: &Set| (0..SET_WAYS).find(|way| !set.way[*way].is_taken());
         let place = [home, other].into_iter().find_map(|at| Some((at, free(&sets[at])?)));
         let Some((at, way)) = place else {
             homeless += 1;
             continue;
         };
-        let set = &mut sets[at];
-        set.tags |= u64::from(hash as u8 | TAKEN) << (way * 8);
-        set.way[way] =
-            Way { addr: key.addr, dst_port: key.dst_port, is_proven: 1, ..Way::default() };
+        tags[at][0] |= u64::from(hash as u8 | TAKEN) << (way * 8);
+        sets[at].way[way] = Way {
+            addr: key.addr,
+            dst_port: key.dst_port,
+            is_proven: 1,
+            generation: 2,
+            ..Way::default()
+        };
     }
     let most = sources.len() * HOMELESS_PPM / 1_000_000;
     ensure!(homeless <= most, "{homeless} sources found both their sets full");
-    Ok(sets)
+    Ok((tags, sets))
 }

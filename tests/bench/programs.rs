@@ -24,6 +24,7 @@ const ENTRY: &str = "bench_run";
 pub const LRU_TABLES: [&str; 2] = ["ibsr_proven", "ibsr_unproven"];
 /// Its set-associative one.
 pub const SETS: &str = "ibsr_sets";
+const TAGS: &str = "ibsr_tags";
 /// Its ways to keep sources.
 pub const TABLES: [Table; 2] = [Table::Lru, Table::Sets];
 /// The yardstick's.
@@ -215,7 +216,7 @@ fn configure(
             map.set_max_entries(clients)?;
         } else if name == YARD_TABLE {
             map.set_max_entries(settings.entries)?;
-        } else if name == SETS {
+        } else if name == SETS || name == TAGS {
             map.set_max_entries(sets)?;
         } else if LRU_TABLES.contains(&name.as_str()) {
             map.set_max_entries(lru_entries)?;
@@ -318,11 +319,15 @@ impl Loaded {
         let (flags, any) = (MapFlags::ANY, MapFlags::ANY);
         let map = self.map(SETS).context("the sensor has no sets")?;
         if map.max_entries() > 1 {
-            let sets = placement::filled(sources, map.max_entries())?;
+            let (tags, sets) = placement::filled(sources, map.max_entries())?;
             let keys: Vec<u32> = (0..map.max_entries()).collect();
+            let count = map.max_entries();
+            map.update_batch(keys.as_bytes(), sets.as_bytes(), count, flags, any)
+                .context("failed to write sets")?;
+            let map = self.map(TAGS).context("the sensor has no tags")?;
             return map
-                .update_batch(keys.as_bytes(), sets.as_bytes(), map.max_entries(), flags, any)
-                .context("failed to write sets");
+                .update_batch(keys.as_bytes(), tags.as_bytes(), count, flags, any)
+                .context("failed to write tags");
         }
         let map = self.map(LRU_TABLES[0]).context("the sensor has no table of sources")?;
         let empty = vec![SourceCounts::default(); sources.len()];

@@ -20,6 +20,9 @@ pub const SENSOR: &str = "ibsr_observe";
 const LRU_TABLES: [(&str, bool); 2] = [("ibsr_unproven", false), ("ibsr_proven", true)];
 /// Its set-associative one.
 const SETS: &str = "ibsr_sets";
+const TAGS: &str = "ibsr_tags";
+/// Where the lock is in a value of it.
+const LOCK_OFFSET: usize = 8;
 /// The ways to keep sources.
 pub const TABLES: [Table; 2] = [Table::Lru, Table::Sets];
 /// What every frame gets.
@@ -177,7 +180,7 @@ impl Sensor {
                 for (at, value) in &knobs {
                     bytes[*at..][..value.len()].copy_from_slice(value);
                 }
-            } else if name == SETS {
+            } else if name == SETS || name == TAGS {
                 map.set_max_entries(sets).expect("not loaded yet");
             } else if LRU_TABLES.iter().any(|(table, _)| *table == name) {
                 map.set_max_entries(lru_entries).expect("not loaded yet");
@@ -276,7 +279,9 @@ impl Sensor {
         for at in 0..sets.max_entries() {
             let set = sets.lookup(&at.to_ne_bytes(), MapFlags::ANY).expect("readable");
             let set = Set::read_from_bytes(&set.expect("an array has all")).expect("the ABI");
-            assert_eq!(set.lock, 0, "a lock was left behind");
+            let tags = self.map(TAGS).lookup(&at.to_ne_bytes(), MapFlags::ANY).expect("readable");
+            let lock = &tags.expect("an array has all")[LOCK_OFFSET..][..4];
+            assert_eq!(lock, [0; 4], "a lock was left behind");
             found.extend(set.sources().map(|(key, counts, is_proven)| (is_proven, key, counts)));
         }
         found

@@ -59,7 +59,8 @@ fn exclusive_maps_take_no_other_program() {
 
 #[track_caller]
 fn assert_no_user_space_can_write(world: &World) {
-    for pin in ["meta", "proven", "unproven", "sets", "totals", "losses", "pending", "door"] {
+    for pin in ["meta", "proven", "unproven", "sets", "tags", "totals", "losses", "pending", "door"]
+    {
         let map = MapHandle::from_pinned_path(world.dir().join(pin)).expect("root may open it");
         let key = vec![0; map.key_size() as usize];
         let is_per_cpu = map.map_type() == MapType::PercpuArray;
@@ -81,7 +82,7 @@ fn assert_no_user_space_can_write(world: &World) {
 fn a_kernel_that_cannot_freeze_is_recorded_as_plain() {
     let world = World::new();
     let freeze = freeze_calls(&world);
-    let inject = format!("inject=bpf:error=EINVAL:when={}..{}", freeze[0], freeze[6]);
+    let inject = format!("inject=bpf:error=EINVAL:when={}..{}", freeze[0], freeze[7]);
     let wrapper = ["strace", "-f", "-o", "/dev/null", "-e", "trace=bpf", "-e", &inject, "--"];
     let attach = format!("attach xdp {HOST_IF} --table lru");
     let _said = say(&mut world.command_under(&wrapper, &attach)).expect_code(0);
@@ -90,7 +91,7 @@ fn a_kernel_that_cannot_freeze_is_recorded_as_plain() {
     assert_eq!((code, &scope["evidence"]), (0, &"plain".into()));
 }
 
-/// Which bpf() calls of an attach freeze the seven maps that the program uses (.rodata comes
+/// Which bpf() calls of an attach freeze the eight maps that the program uses (.rodata comes
 /// before, and `meta` last).
 pub fn freeze_calls(world: &World) -> Vec<usize> {
     let log = tempfile::NamedTempFile::new().expect("a temporary file");
@@ -106,9 +107,9 @@ pub fn freeze_calls(world: &World) -> Vec<usize> {
         .filter(|(_, line)| line.contains("BPF_MAP_FREEZE"))
         .map(|(at, _)| at + 1)
         .collect();
-    assert_eq!(freezes.len(), 9, "rodata, seven maps, meta");
-    assert_eq!(freezes[7] - freezes[1], 6, "the seven follow each other");
-    freezes[1..8].to_vec()
+    assert_eq!(freezes.len(), 10, "rodata, eight maps, meta");
+    assert_eq!(freezes[8] - freezes[1], 7, "the eight follow each other");
+    freezes[1..9].to_vec()
 }
 
 /// Loads `r1 = map; return XDP_PASS`: to name a map is all that an exclusive one refuses.

@@ -18,8 +18,10 @@ use serde_json::Value;
 use zerocopy::FromBytes as _;
 
 /// Every pin of an attached scope, sorted.
-pub const PINS: [&str; 10] =
-    ["door", "link", "losses", "meta", "pending", "prog", "proven", "sets", "totals", "unproven"];
+pub const PINS: [&str; 11] = [
+    "door", "link", "losses", "meta", "pending", "prog", "proven", "sets", "tags", "totals",
+    "unproven",
+];
 
 /// Long enough for a kernel work queue on a busy machine.
 pub const SOON: Duration = Duration::from_secs(10);

@@ -69,7 +69,6 @@ pub fn with_sets() -> Made {
 /// Puts entry `number` of `crate::scope` into a way.
 pub fn put(set: &mut Set, at: usize, number: u32, is_proven: bool) {
     let (key, counts) = entry(number);
-    set.tags |= 0x80 << (at * 8);
     set.way[at] = Way {
         addr: key.addr,
         dst_port: key.dst_port,

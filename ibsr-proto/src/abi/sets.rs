@@ -12,6 +12,12 @@ pub const fn set_count(max_sources: u32) -> u32 {
 }
 
 impl Way {
+    /// Whether a source has it.
+    #[must_use]
+    pub const fn is_taken(&self) -> bool {
+        self.generation != 0
+    }
+
     /// Whose it is.
     #[must_use]
     pub const fn key(&self) -> SourceKey {
@@ -38,16 +44,10 @@ impl Way {
 }
 
 impl Set {
-    /// Whether a way is given to a source.
-    #[must_use]
-    pub const fn is_taken(tags: u64, way: usize) -> bool {
-        (tags >> (way * 8)) & 0xff != 0
-    }
-
     /// Every source of a set that nobody writes to, with whether it is proven.
     pub fn sources(&self) -> impl Iterator<Item = (SourceKey, SourceCounts, bool)> + '_ {
-        let ways = self.way.iter().zip(&self.rare).enumerate();
-        let taken = ways.filter(|(at, _)| Self::is_taken(self.tags, *at));
-        taken.map(|(_, (way, rare))| (way.key(), way.counts(rare), way.is_proven != 0))
+        let ways = self.way.iter().zip(&self.rare);
+        let taken = ways.filter(|(way, _)| way.is_taken());
+        taken.map(|(way, rare)| (way.key(), way.counts(rare), way.is_proven != 0))
     }
 }

@@ -70,15 +70,14 @@ type Times = Vec<(String, Vec<u64>)>;
 
 /// Both tables hold the same sources, and take turns.
 fn of_size(programs: &Programs, sources: u32, rounds: usize) -> Result<Vec<Row>> {
-    let scenes: Vec<Scene> = TABLES
-        .iter()
-        .map(|table| Scene::new(programs, *table, sources))
-        .collect::<Result<_>>()?;
+    let scenes: Vec<Scene> =
+        TABLES.iter().map(|table| Scene::new(programs, *table, sources)).collect::<Result<_>>()?;
     let mut times: Vec<Times> = scenes
         .iter()
         .zip(TABLES)
         .map(|(scene, table)| {
-            let dumps = (0..DUMP_ROUNDS).map(|_| dump(&scene.made, table)).collect::<Result<_>>()?;
+            let dumps =
+                (0..DUMP_ROUNDS).map(|_| dump(&scene.made, table)).collect::<Result<_>>()?;
             Ok(vec![(DUMP.to_owned(), dumps)])
         })
         .collect::<Result<_>>()?;
