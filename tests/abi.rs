@@ -221,10 +221,12 @@ fn every_pinned_map_has_the_type_and_sizes_that_readers_expect() {
         ("ibsr_proven", sources),
         ("ibsr_unproven", sources),
         ("ibsr_sets", (MapType::Array, 4, size_of::<Set>(), 1)),
+        // Tags and a lock: private to the program.
+        ("ibsr_tags", (MapType::Array, 4, 16, 1)),
         ("ibsr_totals", (MapType::PercpuArray, 4, size_of::<CpuTotals>(), 1)),
         ("ibsr_losses", (MapType::PercpuArray, 4, size_of::<abi::Losses>(), 1)),
         ("ibsr_pending", (MapType::Array, 4, 8, abi::PENDING_SLOTS)),
-        ("ibsr_door", (MapType::Array, 4, 16, abi::DOOR_SLOTS / 2)),
+        ("ibsr_door", (MapType::Array, 4, 32, abi::DOOR_SLOTS / 2)),
     ]
     .into();
     for_each_sensor(|compiled, _| {

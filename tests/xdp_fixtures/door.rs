@@ -7,10 +7,10 @@ use ibsr_tests::frames::{Frame, flag};
 use ibsr_tests::prog::{Compiled, Sensor, compilers};
 use test_tag::tag;
 
-/// Of 20,000 addresses in 524,288 buckets of two slots, some 380 pairs share a bucket and
-/// five times three do.
-const ADDRESSES: u32 = 20_000;
-/// What five threes can cost, with room for another hash.
+/// Of 12,000 addresses in 262,144 buckets of two slots, some 270 pairs share a bucket and
+/// four times three do.
+const ADDRESSES: u32 = 12_000;
+/// What four threes can cost, with room for another hash.
 const LOST_AT_MOST: u64 = 40;
 
 /// X7: steady sources that wait in one place do not keep each other out: the two slots are
