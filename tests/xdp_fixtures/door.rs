@@ -7,9 +7,9 @@ use ibsr_tests::frames::{Frame, flag};
 use ibsr_tests::prog::{Compiled, Sensor, compilers};
 use test_tag::tag;
 
-/// Of 12,000 addresses in 262,144 buckets of two slots, some 270 pairs share a bucket and
-/// four times three do.
-const ADDRESSES: u32 = 12_000;
+/// Of 8,000 addresses in 262,144 buckets of two slots, some 130 pairs share a bucket and four
+/// times three do.
+const ADDRESSES: u32 = 8_000;
 /// What four threes can cost, with room for another hash.
 const LOST_AT_MOST: u64 = 40;
 
