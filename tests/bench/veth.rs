@@ -7,7 +7,8 @@
 //! as a thread of its own on another, so its CPU time is all that receiving costs: the ring,
 //! XDP, the packet buffer, GRO and IP, which finds that the packet is for another host. That
 //! is the shortest way there is: whatever a real packet does beyond it makes the sensor's
-//! share smaller. Rows run in turn. Ends with 1 when a bound is missed. With `JSON=FILE` the
+//! share smaller. A flood meets a server too, whose kernel answers each SYN: that is the way
+//! from end to end, and has the bound. Rows run in turn. Ends with 1 when a bound is missed. With `JSON=FILE` the
 //! rows are written there too.
 
 use std::process::ExitCode;

@@ -39,7 +39,7 @@ fn ratio(rows: &[Row], row: &Row) -> f64 {
 
 fn limit(row: &Row) -> Option<f64> {
     let is_promised =
-        row.traffic == Traffic::Flood && row.program == Some(Which::Ours(abi::Table::DEFAULT));
+        row.traffic == Traffic::Attack && row.program == Some(Which::Ours(abi::Table::DEFAULT));
     is_promised.then_some(FLOOD_LIMIT)
 }
 

@@ -2,11 +2,12 @@
 //! The receiving side: attaches each program in turn and reads what came and what it cost.
 
 use std::fs;
+use std::net::TcpListener;
 use std::sync::mpsc::{Receiver, SyncSender};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, ensure};
-use ibsr_tests::netns::{HOST_IF, Namespace, run as run_command};
+use ibsr_tests::netns::{HOST_IF, HOST_V4, Namespace, PEER_V4, run as run_command};
 use rustix::process::{Pid, setpriority_process};
 use rustix::thread::{CpuSet, sched_setaffinity};
 use serde_json::Value;
@@ -52,6 +53,7 @@ pub struct Row {
 /// When a program cannot be attached, or nothing arrives.
 pub fn run(host: &Namespace, orders: &SyncSender<Order>, done: &Receiver<()>) -> Result<Vec<Row>> {
     run_in_a_thread(host);
+    let _server = serve(host)?;
     let programs = Programs::compile()?;
     let mut rows = Vec::new();
     for traffic in Traffic::ALL {
@@ -109,6 +111,12 @@ fn run_in_a_thread(host: &Namespace) {
     run_command(host.command("ethtool").args(["-K", HOST_IF, "gro", "on"]));
     let script = format!("mount -t sysfs sysfs /sys && echo 1 > /sys/class/net/{HOST_IF}/threaded");
     run_command(host.command("unshare").args(["--mount", "sh", "-c", &script]));
+}
+
+/// Somebody who is attacked, with a way back to any address.
+fn serve(host: &Namespace) -> Result<TcpListener> {
+    host.ip(&format!("route add default via {PEER_V4}"));
+    TcpListener::bind((HOST_V4, 443)).context("failed to listen")
 }
 
 fn link(host: &Namespace) -> Result<Value> {

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result};
 use ibsr_tests::frames::{Frame, flag};
-use ibsr_tests::netns::PEER_IF;
+use ibsr_tests::netns::{HOST_MAC, PEER_IF};
 use rustix::process::setpriority_process;
 use rustix::thread::{CpuSet, gettid, sched_setaffinity};
 
@@ -25,19 +25,22 @@ const OTHER_HOST: [u8; 6] = [0x02, 0, 0, 0, 0x77, 99];
 pub enum Traffic {
     /// ACKs from 1,000 sources.
     Ordinary,
-    /// SYNs, each from an address that was never seen.
+    /// SYNs, each from an address that was never seen, for nobody.
     Flood,
+    /// The same to a server of this host, which answers each.
+    Attack,
 }
 
 impl Traffic {
-    /// Both.
-    pub const ALL: [Self; 2] = [Self::Ordinary, Self::Flood];
+    /// All.
+    pub const ALL: [Self; 3] = [Self::Ordinary, Self::Flood, Self::Attack];
 
     /// For the table.
     pub const fn name(self) -> &'static str {
         match self {
             Self::Ordinary => "1,000 sources",
             Self::Flood => "every packet a new source",
+            Self::Attack => "the same, to a server",
         }
     }
 }
@@ -56,18 +59,20 @@ pub fn run(orders: &Receiver<Order>, done: &SyncSender<()>) -> Result<()> {
     setpriority_process(Some(gettid()), NICE).context("failed to prefer the sender")?;
     let programs = Programs::compile()?;
     let ifindex = rustix::net::netdevice::name_to_index(&socket()?, PEER_IF)?;
-    let load = |senders, flags| -> Result<(Loaded, Vec<u8>)> {
+    let load = |senders, flags, to: [u8; 6]| -> Result<(Loaded, Vec<u8>)> {
         let settings = Settings { ifindex, ..Settings::new(senders) };
         let mut frame = Frame::v4([10, 77, 0, 2], [10, 77, 0, 1]).flags(flags).build();
-        frame[..6].copy_from_slice(&OTHER_HOST);
+        frame[..6].copy_from_slice(&to);
         Ok((programs.load(Which::Sender, &settings)?, frame))
     };
-    let ordinary = load(Senders::Uniform(1_000), flag::ACK)?;
-    let flood = load(Senders::New, flag::SYN)?;
+    let ordinary = load(Senders::Uniform(1_000), flag::ACK, OTHER_HOST)?;
+    let flood = load(Senders::New, flag::SYN, OTHER_HOST)?;
+    let attack = load(Senders::New, flag::SYN, HOST_MAC)?;
     for (traffic, duration) in orders {
         let (program, frame) = match traffic {
             Traffic::Ordinary => &ordinary,
             Traffic::Flood => &flood,
+            Traffic::Attack => &attack,
         };
         let start = Instant::now();
         while start.elapsed() < duration {
