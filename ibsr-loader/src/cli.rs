@@ -162,7 +162,7 @@ pub struct XdpArgs {
 
     /// Capacity in (source, port) pairs
     ///
-    /// Of the set-associative table, which has two ways a pair: 224 bytes, 21 MiB at the
+    /// Of the set-associative table, which has two ways a pair: 212 bytes, 20 MiB at the
     /// default. Of each of the two LRU tables: about 152 bytes a pair, 29 MiB for both.
     /// Allocated at once. When a table is full, entries that were not used lately are dropped;
     /// the loss is counted.
