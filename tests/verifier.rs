@@ -120,7 +120,7 @@ fn measure_object(clang: &Path, source: &Path, table: Option<Table>) -> Vec<(Str
         }
     }
     let mut logs = collect_logs(&mut open);
-    let object = open.load().expect("root may load it");
+    let object = open.load().unwrap_or_else(|error| panic!("{error}\n{}", reasons(&logs)));
     object
         .progs_mut()
         .map(|program| {
@@ -141,6 +141,15 @@ fn measure_object(clang: &Path, source: &Path, table: Option<Table>) -> Vec<(Str
             (format!("{name}{suffix}"), figures)
         })
         .collect()
+}
+
+/// What the verifier says of each program that it met.
+fn reasons(logs: &BTreeMap<String, Vec<u8>>) -> String {
+    let told = logs.iter().filter(|(_, log)| log[0] != 0).map(|(name, log)| {
+        let log = CStr::from_bytes_until_nul(log).expect("text").to_string_lossy();
+        format!("`{name}`: {log}")
+    });
+    told.collect()
 }
 
 /// Has the verifier write its summary of each program to a buffer of its own.

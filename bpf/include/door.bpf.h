@@ -128,10 +128,16 @@ static __always_inline enum knock knock(void *door, __u64 hash, struct door_slot
 		__u64 is_first = is_taken_by_same(first, mine.mark);
 		__u64 is_second = is_taken_by_same(second, mine.mark) & ~is_first;
 		__u64 gives_way = ~(second / MARK_TAKEN) | hash >> DOOR_VICTIM_BIT;
-		__u64 at = (is_second | (~is_first & first / MARK_TAKEN & gives_way)) & 1;
+		__u64 at = is_second | (~is_first & first / MARK_TAKEN & gives_way);
 		__u64 is_known = is_first | is_second;
-		struct door_slot *slot = &bucket->slot[at];
-		__u64 seen = at ? second : first, put = mine.mark;
+		__u64 seen, put = mine.mark;
+		struct door_slot *slot;
+
+		/* The mask last: older verifiers see no bound in what comes before it. */
+		barrier_var(at);
+		at &= IBSR_DOOR_WAYS - 1;
+		slot = &bucket->slot[at];
+		seen = at ? second : first;
 
 		if (is_known) {
 			if (seen & MARK_ADMITTED)
