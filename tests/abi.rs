@@ -10,7 +10,8 @@ use ibsr_proto::abi::{
 };
 use ibsr_proto::abi::{CpuTotals, SourceCounts, SourceKey};
 use ibsr_proto::cgroup_abi::{
-    self, CGROUP_LAYOUTS, CgroupTotals, Direction, Flow, FlowKey, Learned, Owner, step,
+    self, CGROUP_LAYOUTS, CgroupMeta, CgroupTotals, Direction, Flow, FlowKey, Learned, Owner,
+    missing, step,
 };
 use ibsr_proto::pins;
 use ibsr_tests::cgroup::CgroupSensor;
@@ -138,6 +139,9 @@ fn every_enumeration_has_the_values_of_its_twin() {
     check("ibsr_proof", "IBSR_PROOF_", &|value| Some(ProofKind::from_abi(value)?.as_str()));
     check("ibsr_direction", "IBSR_DIRECTION_", &|value| Some(Direction::from_abi(value)?.as_str()));
     check("ibsr_learned", "IBSR_LEARNED_", &|value| Some(Learned::from_abi(value)?.as_str()));
+    let lacks = missing::ALL
+        .map(|(bit, name, _)| (format!("IBSR_MISSING_{}", name.to_uppercase()), i64::from(bit)));
+    assert_eq!(values(&btf, "ibsr_missing"), lacks.into());
     let steps =
         step::ALL.map(|(bit, name)| (format!("IBSR_STEP_{}", name.to_uppercase()), i64::from(bit)));
     assert_eq!(values(&btf, "ibsr_step"), steps.into());
@@ -164,6 +168,7 @@ fn every_constant_is_that_of_its_twin() {
         ("PROBE_CGROUP_ABI_VERSION", i64::from(cgroup_abi::CGROUP_ABI_VERSION)),
         ("PROBE_DEFAULT_MAX_FLOWS", i64::from(cgroup_abi::DEFAULT_MAX_FLOWS)),
         ("PROBE_COMM_BYTES", cgroup_abi::COMM_BYTES as i64),
+        ("PROBE_CGROUP_PATH_BYTES", cgroup_abi::PATH_BYTES as i64),
     ];
     let expected = expected.map(|(name, value)| (name.to_owned(), value)).into();
     assert_eq!(values(&btf, "abi_constants"), expected);
@@ -190,13 +195,16 @@ fn maps(compiled: &Compiled) -> BTreeMap<String, Shape> {
 #[test]
 fn every_table_of_the_cgroup_sensor_has_the_type_and_sizes_of_its_twin() {
     let max_flows = cgroup_abi::DEFAULT_MAX_FLOWS;
-    let expected: [(&str, Shape); 3] = [
+    let expected: [(&str, Shape); 4] = [
+        ("ibsr_cg_meta", (MapType::Array, 4, size_of::<CgroupMeta>(), 1)),
         ("ibsr_flows", (MapType::LruHash, size_of::<FlowKey>(), size_of::<Flow>(), max_flows)),
         ("ibsr_owners", (MapType::LruHash, 8, size_of::<Owner>(), max_flows)),
         ("ibsr_cg_totals", (MapType::PercpuArray, 4, size_of::<CgroupTotals>(), 1)),
     ];
     for_each_cgroup_sensor(|compiled, _| {
         let mut maps = maps(compiled);
+        let pinned: Vec<&str> = pins::CGROUP_MAPS.iter().map(|(_, name)| *name).collect();
+        assert!(maps.keys().all(|name| pinned.contains(&name.as_str())), "every map has a pin");
         for (name, shape) in expected {
             assert_eq!(maps.remove(name), Some(shape), "`{name}`");
             assert!(name.len() <= 15, "`{name}` would be cut");

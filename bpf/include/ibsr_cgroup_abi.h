@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
  * What crosses from the cgroup sensor to user space: flows, their owners, totals. Plain
- * fixed-width integers only; the twin in `ibsr-proto/src/cgroup_abi.rs` is compared with the
+ * fixed-width integers only; the twin in `ibsr-proto/src/cgroup_abi/` is compared with the
  * BTF of every built object. It never holds code.
  *
  * Byte order is the host's. `_boot_ns` is CLOCK_BOOTTIME, and 0 where it did not happen.
@@ -18,6 +18,7 @@
 
 #define IBSR_CGROUP_ABI_VERSION 1
 #define IBSR_COMM_BYTES		16 /* TASK_COMM_LEN */
+#define IBSR_CGROUP_PATH_BYTES	256
 
 /* Default size of the tables of flows and of owners; the loader sets the real one. 100,000
  * flows are about 21 MiB, as many owners 16 MiB. */
@@ -158,6 +159,35 @@ struct ibsr_cgroup_totals {
 	__u64 retransmits;    /* TCP segments */
 	__u64 clock_tick;     /* private to the program: kernel tick of `clock_boot_ns` */
 	__u64 clock_boot_ns;  /* private to the program: boot clock at that tick */
+	__u64 seeded;	      /* sockets that got their owner from the walk over open files */
+};
+
+/* What a kernel has no program for, one bit each. */
+enum ibsr_missing {
+	IBSR_MISSING_SEED = 0x1,     /* the walk over open files */
+	IBSR_MISSING_PEERNAME = 0x2, /* asking for the peer's address, as accept(2) does */
+};
+
+/* One entry, written by the loader before the pins appear, then frozen. Up to `evidence` it is
+ * laid out as struct ibsr_meta. */
+struct ibsr_cg_meta {
+	__u32 magic; /* IBSR_META_MAGIC */
+	__u32 abi_version;
+	__u64 abi_hash;		 /* over the field tables of the twin */
+	__u64 epoch;		 /* random for each new set of maps */
+	__u64 attached_boot_ns;	 /* start of the epoch */
+	__u8 boot_id[16];	 /* /proc/sys/kernel/random/boot_id */
+	__u8 program_sha256[32]; /* over the digests of all programs, proven and loaded */
+	__u32 sensor;		 /* enum ibsr_sensor: IBSR_SENSOR_CGROUP */
+	__u32 evidence;		 /* enum ibsr_evidence */
+	__u32 missing;		 /* enum ibsr_missing */
+	__u32 max_flows;
+	__u32 ncpu; /* possible CPUs: the stride of per-CPU maps */
+	__u32 max_owners;
+	__u64 cgroup_id;		   /* inode of its directory */
+	__u64 seed;			   /* private to the loader: of the owners' hash */
+	__u64 state_hash;		   /* private to the loader: layout of a socket's state */
+	char path[IBSR_CGROUP_PATH_BYTES]; /* below the mount point; cut, zero-padded */
 };
 
 #ifdef __cplusplus
@@ -169,6 +199,7 @@ struct ibsr_cgroup_totals {
 IBSR_CGROUP_ASSERT(sizeof(struct ibsr_flow_key) == 32);
 IBSR_CGROUP_ASSERT(sizeof(struct ibsr_flow) == 136);
 IBSR_CGROUP_ASSERT(sizeof(struct ibsr_owner) == 112);
-IBSR_CGROUP_ASSERT(sizeof(struct ibsr_cgroup_totals) == 31 * 8);
+IBSR_CGROUP_ASSERT(sizeof(struct ibsr_cgroup_totals) == 32 * 8);
+IBSR_CGROUP_ASSERT(sizeof(struct ibsr_cg_meta) == 128 + IBSR_CGROUP_PATH_BYTES);
 
 #endif /* IBSR_CGROUP_ABI_H */

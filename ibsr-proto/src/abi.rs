@@ -19,6 +19,7 @@ use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
 pub use kinds::{Evidence, ProofKind, Sensor, Table, XdpMode};
 pub use meta::MetaError;
+pub(crate) use meta::boot_id_text;
 pub use sets::set_count;
 
 /// `IBSR_ABI_VERSION`.

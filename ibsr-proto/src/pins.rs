@@ -42,6 +42,18 @@ pub const PENDING: &str = "pending";
 /// Pin of the first packets that wait for the second of their source.
 pub const DOOR: &str = "door";
 
+/// Pin of the table of flows of a cgroup.
+pub const FLOWS: &str = "flows";
+/// Pin of the table of their owners.
+pub const OWNERS: &str = "owners";
+/// Pin of what is kept with each socket, private to the programs.
+pub const SOCKETS: &str = "sockets";
+/// Starts the name of the pin of each link of a cgroup, mode [`LINK_MODE`]; the rest is the
+/// name of the program without `ibsr_`.
+pub const LINK_PREFIX: &str = "link-";
+/// Starts the name of the pin of each program of a cgroup, mode [`LINK_MODE`].
+pub const PROG_PREFIX: &str = "prog-";
+
 /// Starts the name of a directory that is being prepared.
 const NEXT_PREFIX: &str = "next-";
 
@@ -56,6 +68,15 @@ pub const XDP_MAPS: [(&str, &str); 9] = [
     (LOSSES, "ibsr_losses"),
     (PENDING, "ibsr_pending"),
     (DOOR, "ibsr_door"),
+];
+
+/// The same for the scope of a cgroup.
+pub const CGROUP_MAPS: [(&str, &str); 5] = [
+    (META, "ibsr_cg_meta"),
+    (FLOWS, "ibsr_flows"),
+    (OWNERS, "ibsr_owners"),
+    (TOTALS, "ibsr_cg_totals"),
+    (SOCKETS, "ibsr_sockets"),
 ];
 
 /// What one sensor observes: `xdp-<ifname>` or `cg-<name>`. The name of its directory, and
@@ -77,6 +98,20 @@ impl Scope {
     /// When the name holds a character that cannot stand in a file name of ours.
     pub fn xdp(ifname: &str) -> Result<Self, ScopeError> {
         format!("xdp-{ifname}").parse()
+    }
+
+    /// The scope of a cgroup.
+    ///
+    /// # Errors
+    /// When the name holds a character that cannot stand in a file name of ours.
+    pub fn cgroup(name: &str) -> Result<Self, ScopeError> {
+        format!("cg-{name}").parse()
+    }
+
+    /// Whether it is that of a cgroup.
+    #[must_use]
+    pub fn is_cgroup(&self) -> bool {
+        self.0.starts_with("cg-")
     }
 
     /// As text.

@@ -23,12 +23,14 @@ enum abi_constants {
 	PROBE_CGROUP_ABI_VERSION = IBSR_CGROUP_ABI_VERSION,
 	PROBE_DEFAULT_MAX_FLOWS = IBSR_DEFAULT_MAX_FLOWS,
 	PROBE_COMM_BYTES = IBSR_COMM_BYTES,
+	PROBE_CGROUP_PATH_BYTES = IBSR_CGROUP_PATH_BYTES,
 };
 
 enum abi_constants probe_constants;
 enum ibsr_direction probe_direction;
 enum ibsr_evidence probe_evidence;
 enum ibsr_learned probe_learned;
+enum ibsr_missing probe_missing;
 enum ibsr_proof probe_proof;
 enum ibsr_sensor probe_sensor;
 enum ibsr_table probe_table;

@@ -80,7 +80,7 @@ struct {
 
 /*
  * Totals by outcome. Key: 0. Value: counters of one CPU. Written by this sensor with atomics;
- * read by ibsr-reader, which sums them. Cannot be full. 248 bytes a CPU.
+ * read by ibsr-reader, which sums them. Cannot be full. 256 bytes a CPU.
  */
 struct {
 	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
@@ -89,5 +89,18 @@ struct {
 	__uint(max_entries, 1);
 	__uint(map_flags, 0);
 } ibsr_cg_totals SEC(".maps");
+
+/*
+ * What this scope is. Key: 0. Value: struct ibsr_cg_meta. Written once by ibsr-loader before
+ * the freeze; read by every reader before anything else; not used by the programs. Cannot be
+ * full. 384 bytes.
+ */
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__type(key, __u32);
+	__type(value, struct ibsr_cg_meta);
+	__uint(max_entries, 1);
+	__uint(map_flags, 0);
+} ibsr_cg_meta SEC(".maps");
 
 #endif /* IBSR_CGROUP_MAPS_BPF_H */

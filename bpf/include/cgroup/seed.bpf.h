@@ -175,6 +175,8 @@ static __always_inline void observe_file(struct bpf_iter__task_file *ctx)
 	if (!s || s->owner)
 		return;
 	seed_owner(s, task, totals);
+	if (s->owner)
+		shared_add(&totals->seeded, 1);
 	if (s->phase == SOCKET_NEW)
 		begin_seeded(s, sk, totals, bpf_get_socket_cookie((void *)sk));
 }

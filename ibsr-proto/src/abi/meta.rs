@@ -4,6 +4,7 @@
 use zerocopy::FromBytes as _;
 
 use super::{ABI_HASH, ABI_VERSION, META_MAGIC, Meta, hex};
+use crate::cgroup_abi::{CGROUP_ABI_HASH, CGROUP_ABI_VERSION, CgroupMeta};
 
 /// Why a `meta` entry cannot be trusted.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -27,6 +28,23 @@ pub enum MetaError {
         version: u32,
         /// Hash in the entry.
         hash: u64,
+    },
+    /// Maps of a cgroup that another version made.
+    #[error(
+        "the maps have cgroup ABI version {version} ({hash:016x}), this program reads version \
+         {CGROUP_ABI_VERSION} ({CGROUP_ABI_HASH:016x}): use the loader and the reader of one release"
+    )]
+    CgroupAbi {
+        /// Version in the entry.
+        version: u32,
+        /// Hash in the entry.
+        hash: u64,
+    },
+    /// Not the size of the entry for a cgroup.
+    #[error("`meta` holds {found} bytes, this program reads {}: use the loader and the reader of one release", size_of::<CgroupMeta>())]
+    CgroupSize {
+        /// Bytes found.
+        found: usize,
     },
     /// Not the size of this ABI's entry.
     #[error("`meta` holds {found} bytes, this program reads {}: use the loader and the reader of one release", size_of::<Meta>())]
@@ -69,8 +87,7 @@ impl Meta {
     /// The boot id as the kernel prints it.
     #[must_use]
     pub fn boot_id_text(&self) -> String {
-        let hex = hex(&self.boot_id);
-        [&hex[..8], &hex[8..12], &hex[12..16], &hex[16..20], &hex[20..]].join("-")
+        boot_id_text(&self.boot_id)
     }
 
     /// The program digest in hexadecimal.
@@ -78,4 +95,10 @@ impl Meta {
     pub fn program_sha256_text(&self) -> String {
         hex(&self.program_sha256)
     }
+}
+
+/// A boot id as the kernel prints it.
+pub(crate) fn boot_id_text(boot_id: &[u8; 16]) -> String {
+    let hex = hex(boot_id);
+    [&hex[..8], &hex[8..12], &hex[12..16], &hex[16..20], &hex[20..]].join("-")
 }

@@ -6,9 +6,15 @@
     reason = "zerocopy's derives make helper types without; each type written here has it"
 )]
 
+mod kinds;
+mod meta;
+mod totals;
+
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
 use crate::abi::{Field, Layout, hash_layouts};
+
+pub use kinds::{Direction, Learned, missing, step};
 
 /// `IBSR_CGROUP_ABI_VERSION`.
 pub const CGROUP_ABI_VERSION: u32 = 1;
@@ -16,6 +22,8 @@ pub const CGROUP_ABI_VERSION: u32 = 1;
 pub const DEFAULT_MAX_FLOWS: u32 = 100_000;
 /// `IBSR_COMM_BYTES`.
 pub const COMM_BYTES: usize = 16;
+/// `IBSR_CGROUP_PATH_BYTES`.
+pub const PATH_BYTES: usize = 256;
 
 abi_struct! {
     /// Key of the table of flows: one remote end of one socket, in the same hands.
@@ -188,204 +196,78 @@ abi_struct! {
         clock_tick: u64,
         /// Private to the program.
         clock_boot_ns: u64,
+        /// Sockets that got their owner from the walk over open files.
+        seeded: u64,
+    }
+}
+
+abi_struct! {
+    /// What a scope is. Written once by the loader, then frozen. Up to `evidence` it is laid out
+    /// as [`crate::abi::Meta`].
+    "ibsr_cg_meta" => CgroupMeta {
+        /// [`crate::abi::META_MAGIC`].
+        magic: u32,
+        /// [`CGROUP_ABI_VERSION`] of the loader.
+        abi_version: u32,
+        /// [`CGROUP_ABI_HASH`] of the loader.
+        abi_hash: u64,
+        /// Random for each new set of maps.
+        epoch: u64,
+        /// Boot clock at the start of the epoch.
+        attached_boot_ns: u64,
+        /// Boot id, the 16 bytes of its UUID.
+        boot_id: [u8; 16],
+        /// SHA-256 over the digests of the programs that were proven and loaded.
+        program_sha256: [u8; 32],
+        /// [`crate::abi::Sensor`] as a number.
+        sensor: u32,
+        /// [`crate::abi::Evidence`] as a number.
+        evidence: u32,
+        /// What this kernel has no program for, bits of [`missing`].
+        missing: u32,
+        /// Capacity of the table of flows.
+        max_flows: u32,
+        /// Possible CPUs.
+        ncpu: u32,
+        /// Capacity of the table of owners.
+        max_owners: u32,
+        /// Id of the cgroup: the inode of its directory.
+        cgroup_id: u64,
+        /// Private to the loader: seed of the owners' hash, for programs that keep the maps.
+        seed: u64,
+        /// Private to the loader: layout of what is kept with a socket.
+        state_hash: u64,
+        /// Path below the mount point of cgroup v2, cut and padded with zeros.
+        path: [u8; PATH_BYTES],
     }
 }
 
 /// Every struct of this ABI, in the header's order.
-pub const CGROUP_LAYOUTS: [Layout; 4] =
-    [FlowKey::LAYOUT, Flow::LAYOUT, Owner::LAYOUT, CgroupTotals::LAYOUT];
+pub const CGROUP_LAYOUTS: [Layout; 5] =
+    [FlowKey::LAYOUT, Flow::LAYOUT, Owner::LAYOUT, CgroupTotals::LAYOUT, CgroupMeta::LAYOUT];
 
 /// FNV-1a (64 bit) over names, offsets and sizes of every field of [`CGROUP_LAYOUTS`].
 pub const CGROUP_ABI_HASH: u64 = hash_layouts(&CGROUP_LAYOUTS);
-
-abi_enum! {
-    /// How a flow began.
-    Direction {
-        /// Older than the attachment.
-        Unknown = 0 "unknown",
-        /// Connected, or sent first.
-        Outgoing = 1 "outgoing",
-        /// Accepted, or received first.
-        Incoming = 2 "incoming",
-        /// The socket's own row.
-        Own = 3 "own",
-    }
-}
-
-abi_enum! {
-    /// Where the owner of a flow was learned, the weakest first.
-    Learned {
-        /// No owner is known.
-        Nowhere = 0 "nowhere",
-        /// Of the listening socket, for a connection that nobody took yet.
-        Listener = 1 "listener",
-        /// Whoever held the socket at the attachment.
-        Seeded = 2 "seeded",
-        /// socket(2).
-        Create = 3 "create",
-        /// bind(2).
-        Bind = 4 "bind",
-        /// listen(2).
-        Listen = 5 "listen",
-        /// connect(2).
-        Connect = 6 "connect",
-        /// sendto(2) or sendmsg(2) with an address.
-        Send = 7 "send",
-        /// Asked for the peer's address first, as accept(2) does.
-        Accept = 8 "accept",
-    }
-}
-
-/// `enum ibsr_step`: what happened to a flow, one bit each.
-pub mod step {
-    /// The sensor saw socket(2).
-    pub const CREATED: u32 = 0x1;
-    /// bind(2) succeeded.
-    pub const BOUND: u32 = 0x2;
-    /// listen(2).
-    pub const LISTENED: u32 = 0x4;
-    /// connect(2) was called.
-    pub const CONNECTED: u32 = 0x8;
-    /// And got as far as a SYN.
-    pub const SYN_SENT: u32 = 0x10;
-    /// The handshake was completed.
-    pub const ESTABLISHED: u32 = 0x20;
-    /// accept(2) gave it to a process.
-    pub const TAKEN: u32 = 0x40;
-    /// Closed by an error.
-    pub const FAILED: u32 = 0x80;
-    /// The last descriptor is gone.
-    pub const RELEASED: u32 = 0x100;
-    /// The protocol is done with it.
-    pub const CLOSED: u32 = 0x200;
-
-    /// All of them with their names, lowest first.
-    pub const ALL: [(u32, &str); 10] = [
-        (CREATED, "created"),
-        (BOUND, "bound"),
-        (LISTENED, "listened"),
-        (CONNECTED, "connected"),
-        (SYN_SENT, "syn_sent"),
-        (ESTABLISHED, "established"),
-        (TAKEN, "taken"),
-        (FAILED, "failed"),
-        (RELEASED, "released"),
-        (CLOSED, "closed"),
-    ];
-}
-
-impl CgroupTotals {
-    /// Sum over CPUs. What is private to the program stays 0.
-    #[must_use]
-    pub fn sum(cpus: &[Self]) -> Self {
-        let mut words = [0_u64; size_of::<Self>() / size_of::<u64>()];
-        for cpu in cpus {
-            let cpu: [u64; size_of::<Self>() / size_of::<u64>()] = zerocopy::transmute!(*cpu);
-            for (sum, word) in words.iter_mut().zip(cpu) {
-                *sum = sum.wrapping_add(word);
-            }
-        }
-        let sum: Self = zerocopy::transmute!(words);
-        Self { clock_tick: 0, clock_boot_ns: 0, ..sum }
-    }
-
-    /// Tracked packets, both ways.
-    #[must_use]
-    pub const fn tracked(&self) -> u64 {
-        self.tracked_in + self.tracked_out
-    }
-
-    /// Bytes of tracked packets, both ways.
-    #[must_use]
-    pub const fn tracked_bytes(&self) -> u64 {
-        self.tracked_bytes_in + self.tracked_bytes_out
-    }
-
-    /// All packets that the sensor saw.
-    #[must_use]
-    pub const fn packets(&self) -> u64 {
-        self.tracked()
-            + self.no_socket
-            + self.no_storage
-            + self.unreadable
-            + self.icmp
-            + self.other_l4
-    }
-
-    /// Tracked packets of flows that the kernel evicted, when `in_flows` are in the table:
-    /// the remainder. `None` when the table holds more than was tracked.
-    #[must_use]
-    pub const fn evicted(&self, in_flows: u64) -> Option<u64> {
-        match self.tracked().checked_sub(in_flows) {
-            Some(rest) => rest.checked_sub(self.insert_failed),
-            None => None,
-        }
-    }
-}
 
 impl Owner {
     /// Name of the process without its padding.
     #[must_use]
     pub fn comm(&self) -> String {
-        comm_text(&self.comm)
+        padded_text(&self.comm)
     }
 
     /// Name of the parent without its padding.
     #[must_use]
     pub fn parent_comm(&self) -> String {
-        comm_text(&self.parent_comm)
+        padded_text(&self.parent_comm)
     }
 }
 
-fn comm_text(comm: &[u8; COMM_BYTES]) -> String {
-    let end = comm.iter().position(|&byte| byte == 0).unwrap_or(COMM_BYTES);
-    String::from_utf8_lossy(&comm[..end]).into_owned()
+/// Text in front of its padding.
+fn padded_text(bytes: &[u8]) -> String {
+    let end = bytes.iter().position(|&byte| byte == 0).unwrap_or(bytes.len());
+    String::from_utf8_lossy(&bytes[..end]).into_owned()
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn totals_of_all_cpus_are_added_and_clocks_are_not() {
-        let one =
-            CgroupTotals { tracked_in: 2, retransmits: 3, clock_tick: 9, ..Default::default() };
-        let other = CgroupTotals { tracked_in: 5, clock_boot_ns: 9, ..Default::default() };
-        let sum = CgroupTotals::sum(&[one, other]);
-        assert_eq!(sum, CgroupTotals { tracked_in: 7, retransmits: 3, ..Default::default() });
-    }
-
-    /// More packets in the table than were ever tracked is a broken law, not zero.
-    #[test]
-    fn evicted_is_what_is_neither_in_the_table_nor_failed() {
-        let totals = CgroupTotals {
-            tracked_in: 6,
-            tracked_out: 4,
-            insert_failed: 1,
-            icmp: 3,
-            ..Default::default()
-        };
-        assert_eq!(totals.packets(), 13);
-        assert_eq!(totals.evicted(7), Some(2));
-        assert_eq!(totals.evicted(9), Some(0));
-        assert_eq!(totals.evicted(10), None);
-        assert_eq!(totals.evicted(11), None);
-    }
-
-    #[test]
-    fn every_step_has_a_bit_of_its_own() {
-        let all = step::ALL.iter().fold(0, |all, (bit, name)| {
-            assert_eq!(all & bit, 0, "{name}");
-            all | bit
-        });
-        assert_eq!(all.count_ones() as usize, step::ALL.len());
-    }
-
-    #[test]
-    fn a_name_ends_at_its_padding() {
-        let mut owner = Owner { comm: *b"sixteen-letters!", ..Owner::default() };
-        assert_eq!(owner.comm(), "sixteen-letters!");
-        owner.comm[4] = 0;
-        assert_eq!((owner.comm(), owner.parent_comm()), ("sixt".to_owned(), String::new()));
-    }
-}
+mod tests;
