@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! Compiles the sensor and its skeleton.
+//! Compiles the sensors and their skeletons.
 
 use std::env;
 use std::path::PathBuf;
@@ -8,5 +8,6 @@ use anyhow::{Context as _, Result};
 
 fn main() -> Result<()> {
     let out_dir = PathBuf::from(env::var_os("OUT_DIR").context("cargo sets OUT_DIR")?);
-    ibsr_bpf::build_skeleton("observe_xdp", &out_dir)
+    ibsr_bpf::build_skeleton("observe_xdp", &out_dir)?;
+    ibsr_bpf::build_skeleton("observe_cgroup", &out_dir)
 }

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! `check IFNAME`: what `attach` would meet, without attaching, pinning or changing anything.
+//! `check`: what `attach` would meet, without attaching, pinning or changing anything.
 //!
 //! Each item is read by itself and says what it means; one that cannot be read is a note, not
 //! a failure of the others.
@@ -12,9 +12,14 @@ use ibsr_cli::Answer;
 use ibsr_proto::pins::Scope;
 use serde::Serialize;
 
+use crate::cgroupfs::Cgroup;
+use crate::installed::cgroup as cgroup_pins;
+use crate::installed::xdp as installed;
 use crate::kernel::{self, XdpState};
-use crate::preflight::{ACT_BASIC, ACT_RX_SG, SINGLE_BUFFER_MTU, release, require_frags};
-use crate::{installed, netdev, out, pindir, privilege};
+use crate::preflight::{
+    ACT_BASIC, ACT_RX_SG, SINGLE_BUFFER_MTU, release, require_cgroup, require_frags,
+};
+use crate::{netdev, out, pindir, privilege};
 use ibsr_cli::Format;
 
 /// Schema of `--format json`.
@@ -62,21 +67,53 @@ impl Item {
 #[derive(Debug, Serialize)]
 struct Report {
     schema: &'static str,
-    ifname: String,
+    #[serde(flatten)]
+    target: Target,
     ok: bool,
     items: Vec<Item>,
+}
+
+/// What was looked at.
+#[derive(Debug, Serialize)]
+#[serde(untagged)]
+enum Target {
+    Interface { ifname: String },
+    Cgroup { cgroup: String },
+}
+
+impl Target {
+    fn name(&self) -> &str {
+        match self {
+            Self::Interface { ifname } => ifname,
+            Self::Cgroup { cgroup } => cgroup,
+        }
+    }
 }
 
 /// Runs the subcommand.
 ///
 /// # Errors
 /// When there is no such interface.
-pub fn run(ifname: &str, pin_root: &Path, format: Format) -> Result<Answer> {
-    let scope = Scope::xdp(ifname)?;
-    let ifindex = netdev::find(ifname, None)?;
-    let items = look(ifname, ifindex, &scope, pin_root);
+pub fn run(
+    ifname: Option<&str>,
+    cgroup: Option<&Path>,
+    pin_root: &Path,
+    format: Format,
+) -> Result<Answer> {
+    let (target, items) = match (ifname, cgroup) {
+        (_, Some(path)) => {
+            (Target::Cgroup { cgroup: path.display().to_string() }, look_at_cgroup(path, pin_root))
+        }
+        (name, None) => {
+            let ifname = name.unwrap_or_default();
+            let scope = Scope::xdp(ifname)?;
+            let ifindex = netdev::find(ifname, None)?;
+            let items = look(ifname, ifindex, &scope, pin_root);
+            (Target::Interface { ifname: ifname.to_owned() }, items)
+        }
+    };
     let ok = items.iter().all(|item| item.verdict != Verdict::Stops);
-    let report = Report { schema: SCHEMA, ifname: ifname.to_owned(), ok, items };
+    let report = Report { schema: SCHEMA, target, ok, items };
     out::line(&match format {
         Format::Text => render(&report),
         Format::Json => serde_json::to_string(&report).context("failed to write JSON")?,
@@ -95,8 +132,45 @@ fn look(ifname: &str, ifindex: u32, scope: &Scope, pin_root: &Path) -> Vec<Item>
     items.extend(kernel::is_lro_on(ifname).ok().map(lro));
     items.push(programs(ifindex, scope, pin_root));
     items.push(pins(pin_root));
-    items.extend(rights_and_kernel());
+    items.extend(rights_and_kernel(require_frags, "multi-buffer XDP"));
     items
+}
+
+fn look_at_cgroup(path: &Path, pin_root: &Path) -> Vec<Item> {
+    let mut items = match Cgroup::open(path) {
+        Ok(cgroup) => observed(&cgroup, pin_root),
+        Err(error) => vec![Item::stops("cgroup", &error)],
+    };
+    items.push(pins(pin_root));
+    items.extend(rights_and_kernel(require_cgroup, "its types are there"));
+    items
+}
+
+fn observed(cgroup: &Cgroup, pin_root: &Path) -> Vec<Item> {
+    let there = Item::fine("cgroup", format!("/{} (id {})", cgroup.path, cgroup.id));
+    let scope = match cgroup.scope(None) {
+        Ok(scope) => scope,
+        Err(error) => return vec![there, Item::note("scope", error.to_string(), "--name")],
+    };
+    let observer = cgroup_pins::read(&scope.dir(pin_root)).ok().flatten();
+    let scope = match observer {
+        Some(found) if found.links().any(|(_, link)| link.cgroup_id == Some(cgroup.id)) => {
+            Item::fine("scope", format!("{scope}, ours already: attach keeps or upgrades it"))
+        }
+        Some(_) => Item::note(
+            "scope",
+            format!("{scope} is there for another cgroup, or broken"),
+            "`ibsr-loader status` tells; --name gives another name",
+        ),
+        None => match cgroup_pins::scope_of(pin_root, cgroup.id, &scope) {
+            Some(other) => Item::stops(
+                "scope",
+                &anyhow::anyhow!("observed by scope `{other}`\nhint: `ibsr-loader detach {other}`"),
+            ),
+            None => Item::fine("scope", scope.to_string()),
+        },
+    };
+    vec![there, scope]
 }
 
 fn interface(ifname: &str, ifindex: u32) -> Item {
@@ -182,7 +256,7 @@ fn pins(pin_root: &Path) -> Item {
     }
 }
 
-fn rights_and_kernel() -> Vec<Item> {
+fn rights_and_kernel(require: impl Fn() -> Result<()>, has: &str) -> Vec<Item> {
     let missing = privilege::missing().unwrap_or_default();
     if !missing.is_empty() {
         let error = anyhow::anyhow!(
@@ -191,8 +265,8 @@ fn rights_and_kernel() -> Vec<Item> {
         );
         return vec![Item::stops("rights", &error), Item::fine("kernel", release())];
     }
-    let kernel = match require_frags() {
-        Ok(()) => Item::fine("kernel", format!("{}, multi-buffer XDP", release())),
+    let kernel = match require() {
+        Ok(()) => Item::fine("kernel", format!("{}, {has}", release())),
         Err(error) => Item::stops("kernel", &error),
     };
     vec![Item::fine("rights", "CAP_BPF, CAP_NET_ADMIN and CAP_PERFMON"), kernel]
@@ -200,7 +274,7 @@ fn rights_and_kernel() -> Vec<Item> {
 
 fn render(report: &Report) -> String {
     let answer = if report.ok { "can be attached" } else { "cannot be attached" };
-    let mut text = format!("{}: {answer}", report.ifname);
+    let mut text = format!("{}: {answer}", report.target.name());
     for Item { item, verdict, value, hint } in &report.items {
         let mark = match verdict {
             Verdict::Fine => "ok",
@@ -229,7 +303,12 @@ mod tests {
     #[test]
     fn one_stop_is_enough_for_no() {
         let items = vec![Item::fine("driver", "veth"), Item::stops("xdp", &anyhow::anyhow!("x"))];
-        let report = Report { schema: SCHEMA, ifname: "eth0".to_owned(), ok: false, items };
+        let report = Report {
+            schema: SCHEMA,
+            target: Target::Interface { ifname: "eth0".to_owned() },
+            ok: false,
+            items,
+        };
         let text = render(&report);
         assert!(text.starts_with("eth0: cannot be attached") && text.contains("STOPS  xdp"));
     }

@@ -3,14 +3,14 @@
 //! removes what is not ours.
 
 use std::os::fd::AsFd as _;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result};
 use ibsr_cli::Answer;
 use ibsr_proto::pins::{LINK, Scope};
 use tracing::{info, warn};
 
-use crate::installed::{self, Installed};
+use crate::installed;
 use crate::kernel;
 use crate::out;
 use crate::pindir::{self, PinRoot};
@@ -45,38 +45,61 @@ pub fn run(pin_root: &Path, scope: Option<&Scope>, dry_run: bool) -> Result<Answ
 
 /// Whether anything was there.
 fn detach(root: &PinRoot, scope: &Scope, dry_run: bool) -> Result<bool> {
-    let (dir, next) = (scope.dir(root.path()), scope.next_dir(root.path()));
-    let (published, prepared) = (installed::read(&dir)?, installed::read(&next)?);
+    let dirs = [scope.dir(root.path()), scope.next_dir(root.path())];
+    let found = if scope.is_cgroup() { check_cgroup(&dirs)? } else { check_xdp(&dirs)? };
+    for dir in &found {
+        if dry_run {
+            out::line(&format!("would detach {scope} and remove `{}`", dir.display()))?;
+            continue;
+        }
+        let foreign = take_off(dir)?;
+        info!(%scope, path = %dir.display(), "detached");
+        for name in foreign {
+            warn!(path = %dir.join(name).display(), "not ours, left alone");
+        }
+    }
+    Ok(!found.is_empty())
+}
+
+/// The published and the prepared directory, those that are there, after checking them.
+fn check_xdp(dirs: &[PathBuf; 2]) -> Result<Vec<PathBuf>> {
+    let (published, prepared) = (installed::xdp::read(&dirs[0])?, installed::xdp::read(&dirs[1])?);
     for (one, other) in [(&published, &prepared), (&prepared, &published)] {
         if let Some(one) = one {
             one.check_ours(other.as_ref())?;
         }
     }
-    for found in [&published, &prepared].into_iter().flatten() {
-        if dry_run {
-            out::line(&format!("would detach {scope} and remove `{}`", found.dir.display()))?;
-            continue;
-        }
-        let foreign = take_off(found)?;
-        info!(%scope, path = %found.dir.display(), "detached");
-        for name in foreign {
-            warn!(path = %found.dir.join(name).display(), "not ours, left alone");
-        }
-    }
-    Ok(published.is_some() || prepared.is_some())
+    Ok([published, prepared].into_iter().flatten().map(|found| found.dir).collect())
 }
 
-/// Removes our pins and takes the program off; returns what is not ours.
+fn check_cgroup(dirs: &[PathBuf; 2]) -> Result<Vec<PathBuf>> {
+    let mut there = Vec::new();
+    for found in [installed::cgroup::read(&dirs[0])?, installed::cgroup::read(&dirs[1])?] {
+        if let Some(found) = found {
+            found.check_ours()?;
+            there.push(found.dir);
+        }
+    }
+    Ok(there)
+}
+
+/// Removes our pins and takes the programs off; returns what is not ours.
 ///
-/// The pin goes first: a loader that dies in between leaves no link that looks attached and
-/// is not. The program is off when this returns, so that an attach may follow at once.
+/// The pins of links go first: a loader that dies in between leaves no link that looks attached
+/// and is not. The programs are off when this returns, so that an attach may follow at once.
 ///
 /// # Errors
 /// When a pin cannot be removed.
-pub fn take_off(found: &Installed) -> Result<Vec<String>> {
-    let link = kernel::open_pin(&found.dir.join(LINK), false).ok();
-    let foreign = pindir::remove(&found.dir)?;
-    if let Some(link) = link {
+pub fn take_off(dir: &Path) -> Result<Vec<String>> {
+    let names = pindir::names_in(dir)?;
+    let is_link = |name: &&String| name.starts_with(LINK) && pindir::is_ours(dir, name);
+    let links: Vec<_> = names
+        .iter()
+        .filter(is_link)
+        .filter_map(|name| kernel::open_pin(&dir.join(name), false).ok())
+        .collect();
+    let foreign = pindir::remove(dir)?;
+    for link in links {
         kernel::detach_link(link.as_fd()).context("failed to take the program off")?;
     }
     Ok(foreign)

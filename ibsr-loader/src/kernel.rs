@@ -14,7 +14,9 @@ use std::ptr::NonNull;
 
 use ibsr_proto::abi::XdpMode;
 
+mod cgroup;
 mod ioctl;
+pub use cgroup::{link_cgroup, object_btf, walk};
 pub use ioctl::{driver, flags, ioctl_socket, is_lro_on, mtu, rx_queues};
 
 /// What the kernel says about a link.
@@ -28,6 +30,8 @@ pub struct LinkInfo {
     pub is_xdp: bool,
     /// Interface index; 0 when the interface was deleted.
     pub ifindex: u32,
+    /// Id of the cgroup of a link to one, 0 when it was deleted; `None` for other links.
+    pub cgroup_id: Option<u64>,
 }
 
 /// What the kernel says about a program.
@@ -234,7 +238,10 @@ pub fn link_info(link: BorrowedFd<'_>) -> io::Result<LinkInfo> {
     let is_xdp = info.type_ == libbpf_sys::BPF_LINK_TYPE_XDP;
     // SAFETY: every member of the union is plain integers, and `type_` says which one it is.
     let ifindex = if is_xdp { unsafe { info.__bindgen_anon_1.xdp.ifindex } } else { 0 };
-    Ok(LinkInfo { id: info.id, prog_id: info.prog_id, is_xdp, ifindex })
+    let is_cgroup = info.type_ == libbpf_sys::BPF_LINK_TYPE_CGROUP;
+    // SAFETY: the same.
+    let cgroup_id = is_cgroup.then(|| unsafe { info.__bindgen_anon_1.cgroup.cgroup_id });
+    Ok(LinkInfo { id: info.id, prog_id: info.prog_id, is_xdp, ifindex, cgroup_id })
 }
 
 /// Describes a program.

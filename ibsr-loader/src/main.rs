@@ -13,6 +13,7 @@ use ibsr_cli::{Answer, finish};
 use crate::cli::{Cli, Command, Sensor};
 
 mod attach;
+mod cgroupfs;
 mod check;
 mod cli;
 mod detach;
@@ -40,14 +41,21 @@ fn run(cli: Cli) -> Result<Answer> {
     cli.log.init();
     bridge_libbpf();
     match cli.command {
-        Command::Attach { sensor: Sensor::Xdp(args) } => attach::run(&args, &args.pins.root()?),
+        Command::Attach { sensor: Sensor::Xdp(args) } => {
+            attach::xdp::run(&args, &args.pins.root()?)
+        }
+        Command::Attach { sensor: Sensor::Cgroup(args) } => {
+            attach::cgroup::run(&args, &args.pins.root()?)
+        }
         Command::Detach { scope, pins, dry_run } => {
             detach::run(&pins.root()?, scope.as_ref(), dry_run)
         }
         Command::Status { scope, pins, format } => {
             status::run(&pins.root()?, scope.as_ref(), format)
         }
-        Command::Check { ifname, pins, format } => check::run(&ifname, &pins.root()?, format),
+        Command::Check { ifname, cgroup, pins, format } => {
+            check::run(ifname.as_deref(), cgroup.as_deref(), &pins.root()?, format)
+        }
         Command::Selftest => selftest::run(),
         Command::Generate(generate) => generate.run(Cli::command()),
     }

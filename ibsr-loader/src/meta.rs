@@ -5,9 +5,13 @@ use std::fs;
 
 use anyhow::{Context as _, Result};
 use ibsr_proto::abi::{ABI_HASH, ABI_VERSION, Evidence, META_MAGIC, Meta, Sensor, XdpMode};
+use ibsr_proto::cgroup_abi::{CGROUP_ABI_HASH, CGROUP_ABI_VERSION, CgroupMeta, PATH_BYTES};
 use rustix::time::{ClockId, clock_gettime};
 
-use crate::object::{Settings, random};
+use crate::cgroupfs::Cgroup;
+use crate::object::cgroup as cgroup_object;
+use crate::object::random;
+use crate::object::xdp::Settings;
 
 /// What identifies an epoch: new for new maps, kept with kept maps.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -25,6 +29,12 @@ impl Epoch {
     /// When the kernel has no random numbers.
     pub fn begin() -> Result<Self> {
         Ok(Self { id: random()?, attached_boot_ns: boot_ns() })
+    }
+
+    /// Goes on, for a cgroup.
+    #[must_use]
+    pub const fn of_cgroup(meta: &CgroupMeta) -> Self {
+        Self { id: meta.epoch, attached_boot_ns: meta.attached_boot_ns }
     }
 
     /// Goes on.
@@ -80,6 +90,43 @@ pub fn describe(
         admits_first: settings.admits_first.into(),
         table: settings.table as u32,
         pad: 0,
+    })
+}
+
+/// Puts the description of a cgroup together.
+///
+/// # Errors
+/// When the number of possible CPUs or the boot id cannot be read.
+pub fn describe_cgroup(
+    cgroup: &Cgroup,
+    settings: &cgroup_object::Settings,
+    epoch: Epoch,
+    evidence: Evidence,
+    seed: u64,
+    loaded: &cgroup_object::Loaded<'_>,
+) -> Result<CgroupMeta> {
+    let ncpu = libbpf_rs::num_possible_cpus().context("failed to count the possible CPUs")?;
+    let mut path = [0; PATH_BYTES];
+    let len = cgroup.path.len().min(PATH_BYTES - 1);
+    path[..len].copy_from_slice(&cgroup.path.as_bytes()[..len]);
+    Ok(CgroupMeta {
+        magic: META_MAGIC,
+        abi_version: CGROUP_ABI_VERSION,
+        abi_hash: CGROUP_ABI_HASH,
+        epoch: epoch.id,
+        attached_boot_ns: epoch.attached_boot_ns,
+        boot_id: boot_id()?,
+        program_sha256: loaded.digest(),
+        sensor: Sensor::Cgroup as u32,
+        evidence: evidence as u32,
+        missing: loaded.missing(),
+        max_flows: settings.max_flows,
+        ncpu: u32::try_from(ncpu).context("an absurd number of CPUs")?,
+        max_owners: settings.max_owners,
+        cgroup_id: cgroup.id,
+        seed,
+        state_hash: loaded.state_hash(),
+        path,
     })
 }
 

@@ -15,7 +15,7 @@ use rustix::net::netdevice::{index_to_name, name_to_index};
 use tracing::info;
 
 use crate::hint::{missing_interface, with_hint};
-use crate::installed::PROGRAM_NAME;
+use crate::installed::xdp::PROGRAM_NAME;
 use crate::kernel;
 
 /// How often `--wait` looks.

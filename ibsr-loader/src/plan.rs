@@ -6,40 +6,38 @@ use std::fmt;
 
 use ibsr_proto::abi::{Evidence, XdpMode};
 
-use crate::object::Settings;
-
 /// The state of a pinned link.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum LinkState {
     /// There is none: an attach that did not get to its end.
     Missing,
-    /// Its interface was deleted.
+    /// Its interface or cgroup was deleted.
     Gone,
-    /// It feeds the program on this interface.
+    /// It feeds the program there.
     Live {
         /// Number of the link.
         id: u32,
-        /// Interface index.
-        ifindex: u32,
+        /// Interface index, or id of the cgroup.
+        target: u64,
     },
 }
 
-/// A scope that is there.
+/// A scope that is there, with what an operator chose about its sensor.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Current {
+pub struct Current<S> {
     /// Its link.
     pub link: LinkState,
     /// Its description; `None` when another release wrote it or it is missing.
-    pub described: Option<Described>,
+    pub described: Option<Described<S>>,
 }
 
 /// What the description of a scope says.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Described {
+pub struct Described<S> {
     /// What the operator chose.
-    pub settings: Settings,
-    /// How it is attached.
-    pub mode: XdpMode,
+    pub settings: S,
+    /// How it is attached; `None` where there is only one way.
+    pub mode: Option<XdpMode>,
     /// The boot in which it was attached.
     pub boot_id: [u8; 16],
     /// Digest of the program.
@@ -52,11 +50,11 @@ pub struct Described {
 
 /// What `attach` was asked for.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Wanted {
-    /// Interface index.
-    pub ifindex: u32,
+pub struct Wanted<S> {
+    /// Interface index, or id of the cgroup.
+    pub target: u64,
     /// What the operator chose.
-    pub settings: Settings,
+    pub settings: S,
     /// `--evidence`.
     pub evidence: Evidence,
     /// `--mode`.
@@ -76,8 +74,8 @@ pub enum Course {
     SameMaps,
     /// The link stays, the program gets new maps and a new epoch.
     NewMaps(Why),
-    /// The scope observes another interface.
-    OtherInterface(u32),
+    /// The scope observes another interface or cgroup.
+    OtherTarget(u64),
 }
 
 /// The reason for replacing something.
@@ -85,8 +83,8 @@ pub enum Course {
 pub enum Why {
     /// No link was pinned.
     Unfinished,
-    /// The interface of the link was deleted.
-    InterfaceDeleted,
+    /// The interface or the cgroup of the link was deleted.
+    TargetDeleted,
     /// The description names another boot.
     OtherBoot,
     /// `--mode` asks for another one; a link cannot change it.
@@ -103,7 +101,7 @@ impl fmt::Display for Why {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Unfinished => "an attach did not get to its end",
-            Self::InterfaceDeleted => "its interface was deleted",
+            Self::TargetDeleted => "what it was attached to was deleted",
             Self::OtherBoot => "it was attached in another boot",
             Self::OtherMode => "it is attached in the other mode",
             Self::OtherSettings => "the settings differ",
@@ -116,21 +114,21 @@ impl fmt::Display for Why {
 /// Chooses. Whether [`Course::SameMaps`] changes anything depends on the program's digest,
 /// which is only known once the new program is prepared on those maps.
 #[must_use]
-pub fn choose(current: Option<&Current>, wanted: &Wanted) -> Course {
+pub fn choose<S: PartialEq>(current: Option<&Current<S>>, wanted: &Wanted<S>) -> Course {
     let Some(current) = current else { return Course::Fresh };
-    let ifindex = match current.link {
+    let target = match current.link {
         LinkState::Missing => return Course::Replace(Why::Unfinished),
-        LinkState::Gone => return Course::Replace(Why::InterfaceDeleted),
-        LinkState::Live { ifindex, .. } => ifindex,
+        LinkState::Gone => return Course::Replace(Why::TargetDeleted),
+        LinkState::Live { target, .. } => target,
     };
-    if ifindex != wanted.ifindex {
-        return Course::OtherInterface(ifindex);
+    if target != wanted.target {
+        return Course::OtherTarget(target);
     }
     let Some(described) = &current.described else { return Course::NewMaps(Why::OtherLayout) };
     if described.boot_id != wanted.boot_id {
         return Course::Replace(Why::OtherBoot);
     }
-    if wanted.mode.is_some_and(|mode| mode != described.mode) {
+    if wanted.mode.is_some() && wanted.mode != described.mode {
         return Course::Replace(Why::OtherMode);
     }
     if !described.is_whole {
@@ -168,6 +166,7 @@ mod tests {
     use ibsr_proto::abi::{ProofKind, Table};
 
     use super::*;
+    use crate::object::xdp::Settings;
 
     fn settings() -> Settings {
         Settings {
@@ -179,9 +178,9 @@ mod tests {
         }
     }
 
-    fn wanted() -> Wanted {
+    fn wanted() -> Wanted<Settings> {
         Wanted {
-            ifindex: 5,
+            target: 5,
             settings: settings(),
             evidence: Evidence::Exclusive,
             mode: None,
@@ -189,12 +188,12 @@ mod tests {
         }
     }
 
-    fn current() -> Current {
+    fn current() -> Current<Settings> {
         Current {
-            link: LinkState::Live { id: 9, ifindex: 5 },
+            link: LinkState::Live { id: 9, target: 5 },
             described: Some(Described {
                 settings: settings(),
-                mode: XdpMode::Native,
+                mode: Some(XdpMode::Native),
                 boot_id: [1; 16],
                 digest: [7; 32],
                 evidence: Evidence::Frozen,
@@ -203,7 +202,7 @@ mod tests {
         }
     }
 
-    fn changed(change: impl FnOnce(&mut Described)) -> Current {
+    fn changed(change: impl FnOnce(&mut Described<Settings>)) -> Current<Settings> {
         let mut current = current();
         change(current.described.as_mut().expect("described"));
         current
@@ -226,7 +225,7 @@ mod tests {
         let unfinished = Current { link: LinkState::Missing, ..current() };
         assert_eq!(choose(Some(&unfinished), &wanted()), Course::Replace(Why::Unfinished));
         let gone = Current { link: LinkState::Gone, ..current() };
-        assert_eq!(choose(Some(&gone), &wanted()), Course::Replace(Why::InterfaceDeleted));
+        assert_eq!(choose(Some(&gone), &wanted()), Course::Replace(Why::TargetDeleted));
     }
 
     /// L9: bpffs does not outlive a boot, but a description of another one must never be
@@ -251,8 +250,8 @@ mod tests {
     /// name must not take that link's place.
     #[test]
     fn a_link_to_another_interface_is_left_alone() {
-        let other = Wanted { ifindex: 6, ..wanted() };
-        assert_eq!(choose(Some(&current()), &other), Course::OtherInterface(5));
+        let other = Wanted { target: 6, ..wanted() };
+        assert_eq!(choose(Some(&current()), &other), Course::OtherTarget(5));
     }
 
     #[test]

@@ -37,6 +37,33 @@ pub fn require_frags() -> Result<()> {
     }
 }
 
+/// Refuses kernels that the cgroup sensor is too new for. Multi-buffer XDP came with the release
+/// that has all it needs, so the same question tells.
+///
+/// # Errors
+/// Naming the release that runs and the one that is needed.
+pub fn require_cgroup() -> Result<()> {
+    match kernel::probe_frags() {
+        Err(error) if error.raw_os_error() == Some(libc::EINVAL) => Err(with_hint(
+            anyhow::anyhow!("kernel {} is too old for the cgroup sensor", release()),
+            "Linux 5.18 or newer is needed; 6.1 is the oldest that is tested",
+        )),
+        _ => require_frags().and_then(|()| require_types()),
+    }
+}
+
+/// The programs find fields of the kernel's structs by its types.
+fn require_types() -> Result<()> {
+    const PATH: &str = "/sys/kernel/btf/vmlinux";
+    if std::path::Path::new(PATH).exists() {
+        return Ok(());
+    }
+    Err(with_hint(
+        anyhow::anyhow!("kernel {} has no `{PATH}`", release()),
+        "a kernel with CONFIG_DEBUG_INFO_BTF is needed",
+    ))
+}
+
 /// Release of the running kernel.
 #[must_use]
 pub fn release() -> String {

@@ -9,7 +9,8 @@ use ibsr_proto::conservation::Totals;
 use ibsr_proto::ports::PortSet;
 use ibsr_prove::Proof;
 
-use crate::object::{self, Loaded, Maps, Settings, Storage};
+use crate::object::Storage;
+use crate::object::xdp::{self as object, Loaded, Maps, Settings};
 use crate::{out, preflight, privilege};
 
 /// `XDP_PASS`, `<linux/bpf.h>`.

@@ -54,6 +54,26 @@ pub const LINK_PREFIX: &str = "link-";
 /// Starts the name of the pin of each program of a cgroup, mode [`LINK_MODE`].
 pub const PROG_PREFIX: &str = "prog-";
 
+/// Programs of the cgroup sensor without `ibsr_`. All but `adopt`, which is run once, have a link.
+pub const CGROUP_PROGS: [&str; 16] = [
+    "ingress",
+    "egress",
+    "create",
+    "release",
+    "bind4",
+    "bind6",
+    "bound4",
+    "bound6",
+    "connect4",
+    "connect6",
+    "sendmsg4",
+    "sendmsg6",
+    "peername4",
+    "peername6",
+    "tcp",
+    "adopt",
+];
+
 /// Starts the name of a directory that is being prepared.
 const NEXT_PREFIX: &str = "next-";
 
@@ -175,6 +195,14 @@ impl fmt::Display for Scope {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0)
     }
+}
+
+/// Whether a pin of this name may stand in the directory of a cgroup.
+#[must_use]
+pub fn is_cgroup_pin(name: &str) -> bool {
+    let prog = name.strip_prefix(LINK_PREFIX).or_else(|| name.strip_prefix(PROG_PREFIX));
+    prog.is_some_and(|prog| CGROUP_PROGS.contains(&prog))
+        || CGROUP_MAPS.iter().any(|(pin, _)| *pin == name)
 }
 
 #[cfg(test)]

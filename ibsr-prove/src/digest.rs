@@ -24,6 +24,16 @@ const fn head(digest: &[u8]) -> [u8; 8] {
     }
 }
 
+/// SHA-256 over `parts`, each with its length in front, for a digest of several digests.
+pub fn digest_of<'a>(parts: impl IntoIterator<Item = &'a [u8]>) -> [u8; 32] {
+    let mut sha256 = Sha256::new();
+    for part in parts {
+        sha256.update((part.len() as u64).to_le_bytes());
+        sha256.update(part);
+    }
+    sha256.finalize().into()
+}
+
 /// SHA-256 and SHA-1 over the instructions without map descriptors.
 pub(crate) fn digests(insns: &[Insn]) -> ([u8; 32], [u8; 20]) {
     let (mut sha256, mut sha1) = (Sha256::new(), Sha1::new());
@@ -73,6 +83,14 @@ mod tests {
         assert_ne!(digests(&load(pseudo::NUMBER, 7, 0)), digests(&load(pseudo::NUMBER, 9, 0)));
         assert_ne!(digests(&load(pseudo::NUMBER, 7, 0)), digests(&load(pseudo::NUMBER, 7, 1)));
         assert_ne!(digests(&load(pseudo::MAP_FD, 7, 0)), digests(&load(pseudo::MAP_VALUE, 7, 0)));
+    }
+
+    /// Otherwise bytes could move from one part to the next unseen.
+    #[test]
+    fn a_digest_of_parts_depends_on_where_they_end() {
+        let of = |parts: [&'static [u8]; 2]| digest_of(parts);
+        assert_eq!(of([b"ab", b"c"]), of([b"ab", b"c"]));
+        assert_ne!(of([b"ab", b"c"]), of([b"a", b"bc"]));
     }
 
     /// What `sha256sum` and `sha1sum` say of the two instructions `w0 = 2; exit`.

@@ -26,7 +26,7 @@ pub use cgroup::{
     CGROUP_SKB_OBSERVER, CGROUP_SOCK_ADDR_OBSERVER, CGROUP_SOCK_OBSERVER, FILE_WALK_OBSERVER,
     SOCK_OPS_OBSERVER, cgroup_policy,
 };
-pub use digest::kernel_tags;
+pub use digest::{digest_of, kernel_tags};
 pub use flow::{Proof, prove};
 pub use insn::{Insn, MAX_INSNS};
 pub use known::Kind;

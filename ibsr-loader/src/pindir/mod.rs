@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
-use ibsr_proto::pins::{DIR_MODE, LINK, PROG, Scope, XDP_MAPS};
+use ibsr_proto::pins::{DIR_MODE, LINK, PROG, Scope, XDP_MAPS, is_cgroup_pin};
 use rustix::fs::{CWD, FlockOperation, Gid, RenameFlags, flock, renameat_with, statfs};
 use rustix::process::geteuid;
 use tracing::info;
@@ -162,10 +162,14 @@ pub fn names_in(dir: &Path) -> Result<Vec<String>> {
     Ok(names)
 }
 
-/// Whether a pin of this name is one that the loader makes.
+/// Whether a pin of this name is one that the loader makes in the scope directory `dir`.
 #[must_use]
-pub fn is_ours(name: &str) -> bool {
-    [LINK, PROG].contains(&name) || XDP_MAPS.iter().any(|(pin, _)| *pin == name)
+pub fn is_ours(dir: &Path, name: &str) -> bool {
+    let dir_name = dir.file_name().unwrap_or_default().to_string_lossy();
+    match Scope::of_dir_name(&dir_name) {
+        Some(scope) if scope.is_cgroup() => is_cgroup_pin(name),
+        _ => [LINK, PROG].contains(&name) || XDP_MAPS.iter().any(|(pin, _)| *pin == name),
+    }
 }
 
 /// Polls, because a reader of the directory may lock it too and nothing would ever end.
@@ -252,7 +256,7 @@ pub fn exchange(a: &Path, b: &Path) -> Result<()> {
         .map_err(|errno| failed("swap into place", b)(errno.into()))
 }
 
-/// Removes our pins, the link first, then the directory unless something foreign is in it.
+/// Removes our pins, links first, then the directory unless something foreign is in it.
 /// Returns the names of what is foreign. A directory that is not there is success.
 ///
 /// # Errors
@@ -262,8 +266,8 @@ pub fn remove(dir: &Path) -> Result<Vec<String>> {
         return Ok(Vec::new());
     }
     let (mut ours, foreign): (Vec<String>, Vec<String>) =
-        names_in(dir)?.into_iter().partition(|name| is_ours(name));
-    ours.sort_by_key(|name| name != LINK);
+        names_in(dir)?.into_iter().partition(|name| is_ours(dir, name));
+    ours.sort_by_key(|name| !name.starts_with(LINK));
     for name in ours {
         let path = dir.join(name);
         fs::remove_file(&path).map_err(failed("remove", &path))?;

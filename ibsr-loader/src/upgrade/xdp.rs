@@ -1,13 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! A new program behind the same link: prepare a whole second directory, switch the link
-//! between two packets, swap the directories in one step, remove the old one.
-//!
-//! A loader that dies in between leaves two directories. The program that the link feeds says
-//! which of them counts, and the next attach, detach or status goes by that.
+//! The same for the one link of an interface.
 
-use std::fs;
 use std::os::fd::AsFd as _;
-use std::path::Path;
 
 use anyhow::{Context as _, Result};
 use ibsr_cli::Answer;
@@ -15,14 +9,16 @@ use ibsr_proto::abi::{Evidence, Table, XdpMode, hex};
 use ibsr_proto::pins::{LINK, LINK_MODE, Scope};
 use tracing::{info, warn};
 
-use crate::attach::Attach;
+use crate::attach::xdp::Attach;
 use crate::hint::explain_bpf;
-use crate::installed::{self, Installed};
+use crate::installed::xdp::{self as installed, Installed};
 use crate::kernel;
 use crate::meta::Epoch;
-use crate::object::{self, Maps, Prepared, Storage};
-use crate::pindir::{self, PinRoot, Stage};
+use crate::object::Storage;
+use crate::object::xdp::{self as object, Maps, Prepared, Settings};
+use crate::pindir::{self, PinRoot};
 use crate::plan::{Course, Described, Leftover, Why, leftover};
+use crate::upgrade::{install, remove_old};
 
 /// Replaces the program, or does nothing when the running one is the same.
 ///
@@ -37,7 +33,7 @@ pub fn run(attach: &Attach, root: &PinRoot, found: &Installed, course: Course) -
         let prepared = object::prepare(&mut storage, settings, &maps)?;
         if kept.digest == prepared.proof().sha256 {
             let id = found.link.there().map_or(0, |link| link.id);
-            attach.tell_done("already attached, nothing to do", kept.mode, kept.evidence, id);
+            attach.tell_done("already attached, nothing to do", mode_of(&kept), kept.evidence, id);
             return Ok(Answer::Yes);
         }
         if kept.evidence < Evidence::Exclusive && settings.table == Table::Lru {
@@ -56,7 +52,7 @@ fn go(
     root: &PinRoot,
     found: &Installed,
     prepared: Prepared<'_>,
-    kept: Option<&Described>,
+    kept: Option<&Described<Settings>>,
     course: Course,
 ) -> Result<Answer> {
     if attach.is_dry_run() {
@@ -75,14 +71,16 @@ fn switch(
     root: &PinRoot,
     found: &Installed,
     prepared: Prepared<'_>,
-    kept: Option<&Described>,
+    kept: Option<&Described<Settings>>,
 ) -> Result<()> {
     let loaded = prepared.load()?;
     let evidence = loaded.bind();
     let meta = found.meta.as_deref();
     let (epoch, mode) = match (kept, meta) {
-        (Some(described), Ok(meta)) => (Epoch::of(meta), described.mode),
-        (_, Ok(meta)) => (Epoch::begin()?, mode_of(meta.xdp_mode)),
+        (Some(described), Ok(meta)) => (Epoch::of(meta), mode_of(described)),
+        (_, Ok(meta)) => {
+            (Epoch::begin()?, XdpMode::from_abi(meta.xdp_mode).unwrap_or(XdpMode::Native))
+        }
         (_, Err(_)) => (Epoch::begin()?, attached_mode(attach)?),
     };
     let mut stage = attach.stage(root, &loaded, epoch, mode, evidence)?;
@@ -106,36 +104,14 @@ fn switch(
     Ok(())
 }
 
-fn mode_of(xdp_mode: u32) -> XdpMode {
-    XdpMode::from_abi(xdp_mode).unwrap_or(XdpMode::Native)
+fn mode_of(described: &Described<Settings>) -> XdpMode {
+    described.mode.unwrap_or(XdpMode::Native)
 }
 
 /// For a description that cannot be read: what the kernel says.
 fn attached_mode(attach: &Attach) -> Result<XdpMode> {
     let state = kernel::query_xdp(attach.target.ifindex)?;
     Ok(if state.generic_id != 0 { XdpMode::Generic } else { XdpMode::Native })
-}
-
-/// Puts a prepared directory in its place: by a rename where nothing is, by a swap otherwise,
-/// and then removes the old one. Files of others move along to the same path.
-///
-/// # Errors
-/// When the directories cannot be renamed.
-pub fn install(stage: &mut Stage, dir: &Path) -> Result<()> {
-    if !fs::exists(dir).with_context(|| format!("failed to look at `{}`", dir.display()))? {
-        return Ok(stage.publish(dir)?);
-    }
-    let old = stage.exchange(dir)?;
-    remove_old(&old, dir)
-}
-
-fn remove_old(old: &Path, dir: &Path) -> Result<()> {
-    for name in pindir::names_in(old)?.iter().filter(|name| !pindir::is_ours(name)) {
-        fs::rename(old.join(name), dir.join(name))
-            .with_context(|| format!("failed to move `{}` along", old.join(name).display()))?;
-    }
-    pindir::remove(old)?;
-    Ok(())
 }
 
 /// Finishes or undoes what an attach that died left in the prepared directory.

@@ -6,7 +6,8 @@ use ibsr_proto::pins::XDP_MAPS;
 use zerocopy::FromBytes as _;
 
 use super::*;
-use crate::installed::{PROGRAM_NAME, Undescribed};
+use crate::installed::Undescribed;
+use crate::installed::xdp::PROGRAM_NAME;
 use crate::kernel::{LinkInfo, MapInfo, ProgInfo};
 
 const BOOT: [u8; 16] = [1; 16];
@@ -34,7 +35,7 @@ fn found() -> Installed {
     };
     Installed {
         dir: "/pins".into(),
-        link: Pin::There(LinkInfo { id: 9, prog_id: 4, is_xdp: true, ifindex: 5 }),
+        link: Pin::There(LinkInfo { id: 9, prog_id: 4, is_xdp: true, ifindex: 5, cgroup_id: None }),
         prog: Pin::There(ProgInfo {
             id: 4,
             name: PROGRAM_NAME.to_owned(),
@@ -79,7 +80,7 @@ fn an_attached_scope_has_nothing_to_say() {
 
 #[test]
 fn what_keeps_it_from_counting_is_a_problem() {
-    let gone = LinkInfo { id: 9, prog_id: 4, is_xdp: true, ifindex: 0 };
+    let gone = LinkInfo { id: 9, prog_id: 4, is_xdp: true, ifindex: 0, cgroup_id: None };
     let gone = Installed { link: Pin::There(gone), ..found() };
     assert_problem(&gone, &world(), "interface was deleted");
     assert_problem(
@@ -134,9 +135,14 @@ fn without_the_link_the_interface_decides() {
 fn text_names_the_problem_and_what_to_do() {
     let (problems, notes) = judge(&scope(), &Installed { link: Pin::Missing, ..found() }, &world());
     let facts = facts(&found(), &world());
-    let report =
-        ScopeReport { scope: "xdp-eth0".to_owned(), healthy: false, problems, notes, facts };
-    let text = render_scope(&report);
+    let report = ScopeReport {
+        scope: "xdp-eth0".to_owned(),
+        healthy: false,
+        problems,
+        notes,
+        facts: crate::status::Facts::Xdp(facts),
+    };
+    let text = crate::status::render_scope(&report);
     assert!(text.starts_with("xdp-eth0: NOT HEALTHY\n  problem "), "{text}");
     assert!(text.contains("ibsr-loader attach xdp eth0"), "{text}");
     assert!(text.contains("link id 9") || text.contains("id 9, program id 4"), "{text}");

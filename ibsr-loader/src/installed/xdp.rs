@@ -1,54 +1,26 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! Reads what is pinned for a scope, without changing it.
-//!
-//! Works with whatever rights there are: maps need the group, links and programs the owner.
-//! What could not be looked at is said to be so, never guessed.
+//! The pins of an interface.
 
-use std::fs;
-use std::io;
-use std::os::fd::{AsFd as _, AsRawFd as _, OwnedFd};
+use std::os::fd::{AsFd as _, OwnedFd};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result};
 use ibsr_proto::abi::{
-    Evidence, Losses, Meta, MetaError, ProofKind, Set, SourceCounts, SourceKey, Table, XdpMode,
+    Evidence, Losses, Meta, ProofKind, Set, SourceCounts, SourceKey, Table, XdpMode,
 };
 use ibsr_proto::pins::{
     DOOR, LINK, LOSSES, META, PENDING, PROG, PROVEN, SETS, Scope, TAGS, TOTALS, UNPROVEN, XDP_MAPS,
 };
 use ibsr_proto::ports::PortSet;
-use libbpf_rs::{MapCore as _, MapFlags, MapHandle};
 
+use crate::installed::{Pin, Undescribed, open, read_map, read_meta};
 use crate::kernel::{self, LinkInfo, MapInfo, ProgInfo};
-use crate::object::{Maps, Settings};
+use crate::object::xdp::{Maps, Settings};
 use crate::pindir::{self, Strictness};
 use crate::plan::{Current, Described, LinkState};
 
 /// Kernel name of the sensor's program.
 pub const PROGRAM_NAME: &str = "ibsr_observe";
-
-/// What stands under one pin name.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Pin<T> {
-    /// Nothing.
-    Missing,
-    /// Something that the caller may not open.
-    Denied,
-    /// Something else than the name says; what it is.
-    Alien(String),
-    /// What the name says.
-    There(T),
-}
-
-impl<T> Pin<T> {
-    /// What is there, when it is what the name says.
-    pub const fn there(&self) -> Option<&T> {
-        match self {
-            Self::There(it) => Some(it),
-            _ => None,
-        }
-    }
-}
 
 /// A scope directory as it was found.
 #[derive(Debug)]
@@ -67,18 +39,6 @@ pub struct Installed {
     pub foreign: Vec<String>,
 }
 
-/// Why a scope has no description.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[non_exhaustive]
-pub enum Undescribed {
-    /// No `meta`, or it cannot be opened.
-    #[error("`meta` is missing or not readable")]
-    Unreadable,
-    /// Another release wrote it.
-    #[error(transparent)]
-    Abi(#[from] MetaError),
-}
-
 /// Looks at one directory; `None` when it is not there.
 ///
 /// # Errors
@@ -94,74 +54,26 @@ pub fn read(dir: &Path) -> Result<Option<Installed>> {
         link: open(&dir.join(LINK), "bpf-link", false, |fd| kernel::link_info(fd.as_fd())),
         prog: open(&dir.join(PROG), "bpf-prog", false, |fd| kernel::prog_info(fd.as_fd())),
         maps: maps.into(),
-        meta: read_meta(&dir.join(META)),
-        foreign: names.into_iter().filter(|name| !pindir::is_ours(name)).collect(),
+        meta: read_meta(&dir.join(META), Meta::from_abi),
+        foreign: names.into_iter().filter(|name| !pindir::is_ours(dir, name)).collect(),
     }))
-}
-
-/// Opens a pin and describes it, if it is of the `kind` that the kernel calls so.
-fn open<T>(
-    path: &Path,
-    kind: &str,
-    read_only: bool,
-    describe: impl FnOnce(&OwnedFd) -> io::Result<T>,
-) -> Pin<T> {
-    let fd = match kernel::open_pin(path, read_only) {
-        Ok(fd) => fd,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Pin::Missing,
-        Err(error) if error.raw_os_error() == Some(libc::EACCES) => return Pin::Denied,
-        Err(error) if error.raw_os_error() == Some(libc::EPERM) => return Pin::Denied,
-        Err(_) => return Pin::Alien("not a BPF object".to_owned()),
-    };
-    let found = kind_of(&fd);
-    if found != kind {
-        return Pin::Alien(found);
-    }
-    describe(&fd).map_or_else(|error| Pin::Alien(error.to_string()), Pin::There)
-}
-
-/// `bpf-map`, `bpf-prog` or `bpf-link` (some kernels write `bpf_link`). Asking for information of the wrong kind would read
-/// one struct as another.
-fn kind_of(fd: &OwnedFd) -> String {
-    let target = fs::read_link(format!("/proc/self/fd/{}", fd.as_raw_fd())).unwrap_or_default();
-    target
-        .to_string_lossy()
-        .trim_start_matches("anon_inode:")
-        .trim_matches(['[', ']'])
-        .replace('_', "-")
-}
-
-fn read_map(path: &Path, kernel_name: &str) -> Pin<MapInfo> {
-    match open(path, "bpf-map", true, |fd| kernel::map_info(fd.as_fd())) {
-        Pin::There(info) if info.name != kernel_name => {
-            Pin::Alien(format!("a map named `{}`", info.name))
-        }
-        pin => pin,
-    }
-}
-
-fn read_meta(path: &Path) -> Result<Box<Meta>, Undescribed> {
-    let value = MapHandle::from_pinned_path_with_file_flags(path, libbpf_sys::BPF_F_RDONLY)
-        .ok()
-        .filter(|map| map.key_size() == 4)
-        .and_then(|map| map.lookup(&0u32.to_ne_bytes(), MapFlags::ANY).ok().flatten())
-        .ok_or(Undescribed::Unreadable)?;
-    Ok(Box::new(Meta::from_abi(&value)?))
 }
 
 impl Installed {
     /// For [`crate::plan::choose`].
     #[must_use]
-    pub fn current(&self) -> Current {
+    pub fn current(&self) -> Current<Settings> {
         let link = match self.link {
             Pin::There(LinkInfo { ifindex: 0, .. }) => LinkState::Gone,
-            Pin::There(LinkInfo { id, ifindex, .. }) => LinkState::Live { id, ifindex },
+            Pin::There(LinkInfo { id, ifindex, .. }) => {
+                LinkState::Live { id, target: ifindex.into() }
+            }
             _ => LinkState::Missing,
         };
         let described = self.meta.as_deref().ok().and_then(|meta| {
             Some(Described {
                 settings: settings_of(meta),
-                mode: XdpMode::from_abi(meta.xdp_mode)?,
+                mode: Some(XdpMode::from_abi(meta.xdp_mode)?),
                 boot_id: meta.boot_id,
                 digest: meta.program_sha256,
                 evidence: Evidence::from_abi(meta.evidence)?,

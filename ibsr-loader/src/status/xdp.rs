@@ -1,14 +1,9 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! `status`: what is attached, whether it counts, and what to do when it does not.
-//!
-//! [`judge`] turns what was found into words without asking anybody; the rest reads and
-//! prints. Works without any capability; what the caller may not see is said.
+//! What there is to say about an interface.
 
-use std::fmt::Write as _;
 use std::path::Path;
 
-use anyhow::{Context as _, Result};
-use ibsr_cli::Answer;
+use anyhow::Result;
 use ibsr_proto::abi::{Evidence, Table, XdpMode};
 use ibsr_proto::conservation::Totals;
 use ibsr_proto::pins::{Scope, TOTALS};
@@ -16,45 +11,16 @@ use ibsr_proto::ports::PortSet;
 use libbpf_rs::MapHandle;
 use serde::Serialize;
 
-use crate::installed::{self, Installed, Pin};
+use crate::installed::Pin;
+use crate::installed::xdp::{self as installed, Installed};
 use crate::kernel::{self, XdpState};
-use crate::{meta, netdev, object, out, pindir, privilege};
-use ibsr_cli::Format;
-
-/// Schema of `--format json`.
-const SCHEMA: &str = "ibsr-status/1";
-
-/// The answer of `status`.
-#[derive(Debug, Serialize)]
-struct Report {
-    schema: &'static str,
-    pin_root: String,
-    healthy: bool,
-    scopes: Vec<ScopeReport>,
-}
-
-/// One scope.
-#[derive(Debug, Default, Serialize)]
-struct ScopeReport {
-    scope: String,
-    healthy: bool,
-    /// What keeps it from counting, each with what to do.
-    problems: Vec<Problem>,
-    /// What is worth knowing and keeps it from nothing.
-    notes: Vec<String>,
-    #[serde(flatten)]
-    facts: Facts,
-}
-
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-struct Problem {
-    problem: String,
-    hint: String,
-}
+use crate::object::xdp as object;
+use crate::status::{Problem, ScopeReport, absent};
+use crate::{meta, netdev};
 
 /// What the pins say.
 #[derive(Debug, Default, Serialize)]
-struct Facts {
+pub(super) struct Facts {
     #[serde(skip_serializing_if = "Option::is_none")]
     link_id: Option<u32>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -97,33 +63,10 @@ struct World {
     has_prepared: bool,
 }
 
-/// Runs the subcommand.
-///
-/// # Errors
-/// When the pin root belongs to somebody else or cannot be read.
-pub fn run(pin_root: &Path, only: Option<&Scope>, format: Format) -> Result<Answer> {
-    privilege::drop_all()?;
-    let scopes = match only {
-        Some(scope) => vec![scope.clone()],
-        None if pindir::is_pin_root(pin_root)? => pindir::scopes(pin_root)?,
-        None => Vec::new(),
-    };
-    let scopes: Vec<ScopeReport> =
-        scopes.iter().map(|scope| look(pin_root, scope)).collect::<Result<_>>()?;
-    let healthy = !scopes.is_empty() && scopes.iter().all(|scope| scope.healthy);
-    let report =
-        Report { schema: SCHEMA, pin_root: pin_root.display().to_string(), healthy, scopes };
-    out::line(&match format {
-        Format::Text => render(&report),
-        Format::Json => serde_json::to_string(&report).context("failed to write JSON")?,
-    })?;
-    Ok(if healthy { Answer::Yes } else { Answer::No })
-}
-
-fn look(pin_root: &Path, scope: &Scope) -> Result<ScopeReport> {
+pub(super) fn look(pin_root: &Path, scope: &Scope) -> Result<ScopeReport> {
     let prepared = installed::read(&scope.next_dir(pin_root))?;
     let Some(found) = installed::read(&scope.dir(pin_root))? else {
-        return Ok(absent(scope, prepared.is_some()));
+        return Ok(absent(scope, prepared.is_some(), again(scope)));
     };
     let ifindex = ifindex_of(&found);
     let ifname_now = ifindex.and_then(netdev::name_of);
@@ -140,7 +83,7 @@ fn look(pin_root: &Path, scope: &Scope) -> Result<ScopeReport> {
         healthy: problems.is_empty(),
         problems,
         notes,
-        facts: facts(&found, &world),
+        facts: super::Facts::Xdp(facts(&found, &world)),
     })
 }
 
@@ -153,17 +96,8 @@ fn ifindex_of(found: &Installed) -> Option<u32> {
     }
 }
 
-fn absent(scope: &Scope, has_prepared: bool) -> ScopeReport {
-    let problem = match has_prepared {
-        true => "an attach did not get to its end; nothing is attached",
-        false => "nothing is attached",
-    };
-    let problems = vec![Problem { problem: problem.to_owned(), hint: again(scope) }];
-    ScopeReport { scope: scope.to_string(), problems, ..ScopeReport::default() }
-}
-
 /// The command that attaches a scope.
-fn again(scope: &Scope) -> String {
+pub(super) fn again(scope: &Scope) -> String {
     format!("ibsr-loader attach xdp {}", scope.ifname().unwrap_or("IFNAME"))
 }
 
@@ -268,30 +202,7 @@ fn read_totals(path: &Path) -> Option<Totals> {
     object::totals(&map).ok()?
 }
 
-fn render(report: &Report) -> String {
-    if report.scopes.is_empty() {
-        return format!("nothing is attached under {}", report.pin_root);
-    }
-    let blocks: Vec<String> = report.scopes.iter().map(render_scope).collect();
-    blocks.join("\n")
-}
-
-fn render_scope(report: &ScopeReport) -> String {
-    let mut text =
-        format!("{}: {}", report.scope, if report.healthy { "healthy" } else { "NOT HEALTHY" });
-    for Problem { problem, hint } in &report.problems {
-        let _infallible = write!(text, "\n  problem      {problem}\n  hint         {hint}");
-    }
-    for (name, value) in rows(&report.facts) {
-        let _infallible = write!(text, "\n  {name:<12} {value}");
-    }
-    for note in &report.notes {
-        let _infallible = write!(text, "\n  note         {note}");
-    }
-    text
-}
-
-fn rows(facts: &Facts) -> Vec<(&'static str, String)> {
+pub(super) fn rows(facts: &Facts) -> Vec<(&'static str, String)> {
     let mut rows = Vec::new();
     let mut row = |name, value: Option<String>| rows.extend(value.map(|value| (name, value)));
     let interface = facts.ifname.as_ref().zip(facts.ifindex);
@@ -311,4 +222,5 @@ fn rows(facts: &Facts) -> Vec<(&'static str, String)> {
 }
 
 #[cfg(test)]
+#[path = "xdp_tests.rs"]
 mod tests;

@@ -1,12 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! From the embedded object to a loaded program: configure, prepare, prove, load, compare,
-//! describe, freeze.
-//!
-//! What is proven is what is handed to the kernel: the instructions after relocation, read
-//! back from libbpf. What the kernel took is compared with the proof by its own tag.
-//! Nothing here attaches or pins.
+//! The sensor of an interface.
 
-use std::mem::MaybeUninit;
 use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
 
 use anyhow::{Context as _, Result};
@@ -16,15 +10,15 @@ use ibsr_proto::abi::{
 use ibsr_proto::conservation::Totals;
 use ibsr_proto::pins::{DOOR, LOSSES, META, PENDING, PROVEN, SETS, TAGS, TOTALS, UNPROVEN};
 use ibsr_proto::ports::PortSet;
-use ibsr_prove::{Insn, Proof, XDP_OBSERVER, kernel_tags, prove};
+use ibsr_prove::{Proof, XDP_OBSERVER, prove};
 use libbpf_rs::skel::{OpenSkel as _, SkelBuilder as _};
-use libbpf_rs::{AsRawLibbpf as _, MapCore, MapFlags, OpenMapMut, OpenObject, ProgramInput};
-use rustix::rand::{GetRandomFlags, getrandom};
+use libbpf_rs::{AsRawLibbpf as _, MapCore, MapFlags, OpenMapMut, ProgramInput};
 use tracing::{debug, warn};
 use zerocopy::{FromBytes as _, IntoBytes as _};
 
 use crate::hint::{explain_bpf, with_hint};
 use crate::kernel::{self, ProgInfo};
+use crate::object::{DAMAGED, Storage, compare, errno, insns_of, random};
 
 #[expect(
     unreachable_pub,
@@ -95,9 +89,6 @@ impl Maps {
     }
 }
 
-/// Where libbpf keeps the object while the borrowing types below live.
-pub type Storage = MaybeUninit<OpenObject>;
-
 /// Relocated and proven, not loaded. Its maps exist.
 pub struct Prepared<'obj> {
     skel: skel::OpenObserveXdpSkel<'obj>,
@@ -120,16 +111,6 @@ pub struct Loaded<'obj> {
     proof: Proof,
     info: ProgInfo,
     binding: Binding,
-}
-
-/// A random number from the kernel.
-///
-/// # Errors
-/// Before the kernel's pool is ready, which waits instead of failing.
-pub fn random() -> Result<u64> {
-    let mut bytes = [0; 8];
-    getrandom(&mut bytes, GetRandomFlags::empty()).context("failed to draw a random number")?;
-    Ok(u64::from_ne_bytes(bytes))
 }
 
 /// Opens the embedded object, applies `settings`, creates its maps or keeps those of a running
@@ -225,27 +206,9 @@ fn open_map<'a, 'obj>(
 }
 
 fn prove_program(skel: &skel::OpenObserveXdpSkel<'_>) -> Result<Proof> {
-    let insns: Vec<Insn> = skel
-        .progs
-        .ibsr_observe
-        .insns()
-        .iter()
-        .map(|insn| Insn {
-            code: insn.code,
-            dst: insn.dst_reg(),
-            src: insn.src_reg(),
-            off: insn.off,
-            imm: insn.imm,
-        })
-        .collect();
-    prove(&insns, &XDP_OBSERVER).context("the program is not proven to pass every packet").map_err(
-        |error| {
-            with_hint(
-                error,
-                "the program file is damaged or altered: install it again; nothing was loaded",
-            )
-        },
-    )
+    prove(&insns_of(skel.progs.ibsr_observe.insns()), &XDP_OBSERVER)
+        .context("the program is not proven to pass every packet")
+        .map_err(|error| with_hint(error, DAMAGED))
 }
 
 /// Sum over CPUs of a totals map; `None` when it is of another layout.
@@ -279,26 +242,9 @@ impl<'obj> Prepared<'obj> {
             .map_err(explain_bpf)?;
         let info = kernel::prog_info(skel.progs.ibsr_observe.as_fd())
             .context("failed to ask for the loaded program")?;
-        let expected = kernel_tags(&self.proof);
-        anyhow::ensure!(
-            expected.contains(&info.tag),
-            "the kernel loaded other instructions than were proven: tag {:02x?}, expected {:02x?}",
-            info.tag,
-            expected
-        );
+        compare(&self.proof, &info)?;
         debug!(id = info.id, name = info.name, "program loaded and equal to what was proven");
         Ok(Loaded { skel, proof: self.proof, info, binding: self.binding })
-    }
-}
-
-/// libbpf-rs keeps the errno in its kind only; the first line of the verifier's log went to
-/// the bridged messages.
-fn errno(error: &libbpf_rs::Error) -> i32 {
-    use libbpf_rs::ErrorKind;
-    match error.kind() {
-        ErrorKind::PermissionDenied => libc::EPERM,
-        ErrorKind::OutOfMemory => libc::ENOMEM,
-        _ => libc::EINVAL,
     }
 }
 

@@ -22,16 +22,17 @@ use tracing::{debug, info, warn};
 use crate::cli::XdpArgs;
 use crate::detach;
 use crate::hint::with_hint;
-use crate::installed::{self, Installed};
+use crate::installed::xdp::{self as installed, Installed};
 use crate::kernel;
 use crate::meta::{self, Epoch, Target};
 use crate::netdev::{self, Occupant};
-use crate::object::{self, Loaded, Maps, Settings, Storage};
+use crate::object::Storage;
+use crate::object::xdp::{self as object, Loaded, Maps, Settings};
 use crate::pindir::{PinRoot, Stage};
 use crate::plan::{Course, Wanted, choose};
 use crate::preflight;
 use crate::privilege;
-use crate::upgrade;
+use crate::upgrade::{self, xdp as switch};
 
 /// How long the kernel may take to release the program of a loader that was killed.
 const RELEASE: Duration = Duration::from_secs(1);
@@ -44,7 +45,7 @@ pub struct Attach {
     /// Name of the pins.
     pub scope: Scope,
     /// What was asked for.
-    pub wanted: Wanted,
+    pub wanted: Wanted<Settings>,
     /// Group of the pins.
     pub group: Gid,
     /// Programs that were on the interface at the start.
@@ -83,7 +84,7 @@ impl Attach {
             target: Target { ifname: args.ifname.clone(), ifindex },
             scope,
             wanted: Wanted {
-                ifindex,
+                target: ifindex.into(),
                 settings: Settings {
                     ports,
                     table: args.table.into(),
@@ -104,7 +105,7 @@ impl Attach {
     fn settle(&self, root: &PinRoot) -> Result<Answer> {
         let dir = self.scope.dir(root.path());
         if !self.dry_run {
-            upgrade::recover(root, &self.scope)?;
+            switch::recover(root, &self.scope)?;
         }
         let found = installed::read(&dir)?;
         if let Some(found) = &found {
@@ -121,15 +122,15 @@ impl Attach {
                 self.replace(root, found)
             }
             (Course::SameMaps | Course::NewMaps(_), Some(found)) => {
-                upgrade::run(self, root, found, course)
+                switch::run(self, root, found, course)
             }
-            (Course::OtherInterface(ifindex), Some(_)) => Err(self.other_interface(ifindex)),
+            (Course::OtherTarget(target), Some(_)) => Err(self.other_interface(target)),
             (_, None) => self.attach_new(root),
         }
     }
 
-    fn other_interface(&self, ifindex: u32) -> anyhow::Error {
-        let name = netdev::name_of(ifindex).map_or_else(
+    fn other_interface(&self, ifindex: u64) -> anyhow::Error {
+        let name = u32::try_from(ifindex).ok().and_then(netdev::name_of).map_or_else(
             || "which is in another network namespace".to_owned(),
             |name| format!("now named `{name}`"),
         );
@@ -143,7 +144,7 @@ impl Attach {
         if self.dry_run {
             return self.tell_plan(&format!("remove `{}`, then attach", found.dir.display()));
         }
-        detach::take_off(found)?;
+        detach::take_off(&found.dir)?;
         self.attach_new(root)
     }
 
