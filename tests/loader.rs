@@ -6,6 +6,16 @@
 mod altered;
 #[path = "loader/boot.rs"]
 mod boot;
+#[path = "loader/cgroup.rs"]
+mod cgroup;
+#[path = "loader/cgroup_crash.rs"]
+mod cgroup_crash;
+#[path = "loader/cgroup_refused.rs"]
+mod cgroup_refused;
+#[path = "loader/cgroup_site.rs"]
+mod cgroup_site;
+#[path = "loader/cgroup_upgrade.rs"]
+mod cgroup_upgrade;
 #[path = "loader/crash.rs"]
 mod crash;
 #[path = "loader/evidence.rs"]

@@ -83,12 +83,18 @@ impl Cgroup {
 /// when it cannot be looked at.
 #[must_use]
 pub fn is_there(path: &str, id: u64) -> Option<bool> {
-    let mounts = fs::read_to_string("/proc/self/mounts").ok()?;
-    match fs::metadata(mount_point(&mounts)?.join(path)) {
+    match fs::metadata(full_path(path)?) {
         Ok(meta) => Some(meta.ino() == id),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Some(false),
         Err(_) => None,
     }
+}
+
+/// The directory of a path below the mount point.
+#[must_use]
+pub fn full_path(path: &str) -> Option<String> {
+    let mounts = fs::read_to_string("/proc/self/mounts").ok()?;
+    Some(mount_point(&mounts)?.join(path).display().to_string())
 }
 
 /// Where version 2 is mounted, in the text of /proc/self/mounts.

@@ -22,6 +22,18 @@ pub fn loader_with_end(loader: &Path, dir: &Path, end: [u8; 16]) -> PathBuf {
     let at = find(&bytes[sensor..], &END, 0).expect("the sensor ends in XDP_PASS") + sensor;
     assert!(find(&bytes[at + END.len()..], &END, 0).is_none(), "the end is there once");
     bytes[at..at + end.len()].copy_from_slice(&end);
+    write_copy(dir, &bytes)
+}
+
+/// A copy of the loader in which the first `old` is `new`.
+pub fn loader_with(loader: &Path, dir: &Path, old: &[u8], new: &[u8]) -> PathBuf {
+    let mut bytes = fs::read(loader).expect("built");
+    let at = find(&bytes, old, 0).expect("the loader holds it");
+    bytes[at..at + new.len()].copy_from_slice(new);
+    write_copy(dir, &bytes)
+}
+
+fn write_copy(dir: &Path, bytes: &[u8]) -> PathBuf {
     let (altered, copy) = (dir.join("altered"), dir.join("ibsr-loader"));
     fs::write(&altered, bytes).expect("a temporary directory is writable");
     // By a process of its own: a fork of another test may hold what this one has open for

@@ -2,6 +2,8 @@
 //! L1: the loader killed before each system call that changes anything. Afterwards everything
 //! is attached and pinned, or nothing is attached; the next run goes on from there.
 
+use std::process::Command;
+
 use ibsr_tests::netns::HOST_IF;
 use ibsr_tests::process::{Said, say};
 use test_tag::tag;
@@ -27,18 +29,23 @@ const CALLS: [&str; 10] = [
 /// A kill beyond this means that the loop does not end, not that the loader got longer.
 const MOST_CALLS: usize = 200;
 
-/// Runs `args` again and again, killed at the first, second, ... call, until one run ends by
-/// itself. Calls `after` each time.
-fn kill_at_each(world: &World, args: &str, before: &dyn Fn(), after: &dyn Fn(&str)) {
+/// Runs the command that `under` a wrapper makes again and again, killed at the first call, then
+/// `step` calls later each time, until one run ends by itself. Calls `after` each time.
+pub fn kill_at_each(
+    under: &dyn Fn(&[&str]) -> Command,
+    step: usize,
+    before: &dyn Fn(),
+    after: &dyn Fn(&str),
+) {
     let mut killed = 0;
     for call in CALLS {
-        for nth in 1.. {
+        for nth in (1..).step_by(step) {
             assert!(nth < MOST_CALLS, "{call} is called without end");
             before();
             let inject = format!("inject=?{call}:signal=KILL:when={nth}");
             let trace = format!("trace=?{call}");
             let wrapper = ["strace", "-f", "-o", "/dev/null", "-e", &trace, "-e", &inject, "--"];
-            let said: Said = say(&mut world.command_under(&wrapper, args));
+            let said: Said = say(&mut under(&wrapper));
             if said.code == Some(0) {
                 break;
             }
@@ -58,7 +65,8 @@ fn killed_during_attach_leaves_all_or_nothing() {
     let traffic = Traffic::start(&world.pair);
     let attach = format!("attach xdp {HOST_IF}");
     let clean = || world.assert_detaches();
-    kill_at_each(&world, &attach, &clean, &|when| {
+    let under = |wrapper: &[&str]| world.command_under(wrapper, &attach);
+    kill_at_each(&under, 1, &clean, &|when| {
         world.assert_all_or_nothing(when);
         let _said = world.attach("");
         world.assert_healthy();
@@ -79,7 +87,8 @@ fn killed_during_an_upgrade_keeps_the_link() {
     let back = || {
         let _said = world.attach("");
     };
-    kill_at_each(&world, &upgrade, &back, &|when| {
+    let under = |wrapper: &[&str]| world.command_under(wrapper, &upgrade);
+    kill_at_each(&under, 1, &back, &|when| {
         assert_eq!(world.link_id(), link, "{when}");
         world.assert_all_or_nothing(when);
         let _said = world.attach("--dst-port 443");
@@ -105,7 +114,8 @@ fn killed_during_detach_is_finished_by_the_next() {
         let _said = world.attach("");
         world.assert_healthy();
     };
-    kill_at_each(&world, "detach", &attach, &|when| {
+    let under = |wrapper: &[&str]| world.command_under(wrapper, "detach");
+    kill_at_each(&under, 1, &attach, &|when| {
         if world.pins().iter().any(|name| name == "link") {
             world.assert_all_or_nothing(when);
         }

@@ -127,7 +127,8 @@ impl Attach {
             let mut storage = Storage::uninit();
             let prepared = object::prepare(&mut storage, &self.wanted.settings, knobs, None, 0)?;
             let (programs, digest) = (prepared.programs(), hex(&prepared.digest()));
-            return self.tell_plan(&format!("attach {programs} proven programs, {digest},"));
+            return self
+                .tell_plan(&format!("attach {programs} proven programs of digest {digest}"));
         }
         let mut storage = [(); 3].map(|()| Storage::uninit());
         let loaded = object::load_what_the_kernel_has(storage.each_mut(), |storage, without| {

@@ -71,6 +71,8 @@ struct World {
     boot_id: [u8; 16],
     /// Whether the cgroup of the description is there; `None` when that cannot be seen.
     is_there: Option<bool>,
+    /// Where the cgroup is or was.
+    path: Option<String>,
     has_prepared: bool,
 }
 
@@ -87,6 +89,7 @@ pub(super) fn look(pin_root: &Path, scope: &Scope) -> Result<ScopeReport> {
     let world = World {
         boot_id: meta::boot_id()?,
         is_there: meta.and_then(|meta| cgroupfs::is_there(&meta.path(), meta.cgroup_id)),
+        path: meta.and_then(|meta| cgroupfs::full_path(&meta.path())),
         has_prepared: prepared.is_some(),
     };
     let (problems, notes) = judge(scope, &found, &world);
@@ -102,15 +105,13 @@ pub(super) fn look(pin_root: &Path, scope: &Scope) -> Result<ScopeReport> {
 /// The command that attaches a scope.
 fn again(scope: &Scope, path: Option<&str>) -> String {
     let name = scope.as_str().trim_start_matches("cg-");
-    let path = path.map_or_else(|| "PATH".to_owned(), |path| format!("CGROUP2_MOUNT/{path}"));
-    format!("ibsr-loader attach cgroup {path} --name {name}")
+    format!("ibsr-loader attach cgroup {} --name {name}", path.unwrap_or("PATH"))
 }
 
 /// What is wrong, and what is worth knowing.
 fn judge(scope: &Scope, found: &Installed, world: &World) -> (Vec<Problem>, Vec<String>) {
     let meta = found.meta.as_deref().ok();
-    let path = meta.map(|meta| meta.path());
-    let again = || again(scope, path.as_deref());
+    let again = || again(scope, world.path.as_deref());
     let mut problems = Vec::new();
     let mut notes = Vec::new();
     let mut wrong = |problem: String, hint: String| problems.push(Problem { problem, hint });

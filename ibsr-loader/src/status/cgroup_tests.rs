@@ -57,7 +57,7 @@ fn found() -> Installed {
 }
 
 fn world() -> World {
-    World { boot_id: BOOT, is_there: Some(true), has_prepared: false }
+    World { boot_id: BOOT, is_there: Some(true), path: None, has_prepared: false }
 }
 
 #[track_caller]

@@ -1,0 +1,137 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! What stands in the way of a cgroup scope: each with one line of what and one of how, and
+//! nothing left behind.
+
+use std::fs;
+use std::process::Command;
+
+use ibsr_tests::process::say;
+use test_tag::tag;
+
+use crate::cgroup_site::{Site, all_pins};
+use crate::world::operator_object;
+
+#[tag(root)]
+#[test]
+fn what_is_no_cgroup_is_named_with_where_they_are() {
+    let site = Site::new();
+    let tmp = tempfile::tempdir().expect("a temporary directory");
+    let file = site.cgroup.path().join("cgroup.procs");
+    let missing = site.cgroup.path().join("missing");
+    for (path, text) in [
+        (tmp.path(), "is not the directory of a cgroup"),
+        (file.as_path(), "is not the directory of a cgroup"),
+        (missing.as_path(), "failed to open the cgroup"),
+    ] {
+        let said = site.run(&format!("attach cgroup {}", path.display())).expect_code(2);
+        let said = said.expect_stderr(text).expect_stderr("hint: ");
+        let _said = said.expect_stderr("cgroup v2 is mounted");
+        let check = site.run(&format!("check --cgroup {}", path.display())).expect_code(1);
+        assert!(check.stdout.contains("STOPS  cgroup"), "{}", check.stdout);
+    }
+    assert!(!site.pins.path().exists());
+}
+
+#[tag(root)]
+#[test]
+fn the_topmost_cgroup_and_odd_names_need_a_name() {
+    let site = Site::new();
+    let top = ibsr_tests::cgroup::mount_point();
+    let said = site.run(&format!("attach cgroup {} --dry-run", top.display())).expect_code(2);
+    let _said = said.expect_stderr("topmost cgroup has no name").expect_stderr("--name");
+    let odd = site.cgroup.child("a\\x2db");
+    let said = site.run(&format!("attach cgroup {}", odd.path().display())).expect_code(2);
+    let _said = said.expect_stderr("is not a scope").expect_stderr("hint: ");
+    let named = format!("attach cgroup {} --name odd --dry-run", odd.path().display());
+    let _said = site.run(&named).expect_code(0);
+    assert!(!site.pins.path().exists());
+}
+
+/// Nothing is mounted in a namespace of its own from which it was unmounted.
+#[tag(root)]
+#[test]
+fn a_machine_without_cgroup_v2_is_told_how_to_mount_it() {
+    let site = Site::new();
+    let mount = ibsr_tests::cgroup::mount_point();
+    let script = format!("umount -l {}; exec \"$@\"", mount.display());
+    let wrapper = ["unshare", "--mount", "sh", "-c", &script, "sh"];
+    let said = say(&mut site.command_under(&wrapper, &site.attach_args("")));
+    let said = said.expect_code(2).expect_stderr("failed to open the cgroup");
+    let _said = said.expect_stderr("hint: cgroup v2 is not mounted: `mount -t cgroup2");
+}
+
+#[tag(root)]
+#[test]
+fn a_missing_capability_is_named() {
+    let site = Site::new();
+    let wrapper = ["setpriv", "--bounding-set=-all,+bpf,+perfmon", "--"];
+    let said = say(&mut site.command_under(&wrapper, &site.attach_args("")));
+    let _said = said.expect_code(2).expect_stderr("missing CAP_NET_ADMIN").expect_stderr("hint: ");
+    let enough = ["setpriv", "--bounding-set=-all,+bpf,+net_admin,+perfmon", "--"];
+    let _said = say(&mut site.command_under(&enough, &site.attach_args(""))).expect_code(0);
+    site.assert_healthy();
+    site.assert_detaches();
+}
+
+/// A program that has a hook of the cgroup above for itself: the attachment fails in the middle,
+/// and takes back what it did before.
+#[tag(root)]
+#[test]
+fn a_hook_that_is_taken_is_named_and_nothing_stays() {
+    let site = Site::new();
+    let inner = site.cgroup.child("inner");
+    let tmp = tempfile::tempdir().expect("a temporary directory");
+    let head = "SEC(\"cgroup/connect4\") int operators(struct bpf_sock_addr *ctx)";
+    let object = operator_object(tmp.path(), "operators", head, "return 1;");
+    fs::create_dir(site.pins.path()).expect("bpffs is writable");
+    let pin = site.pins.path().join("operators");
+    let tool = |args: &[&str], path: &std::path::Path, rest: &[&std::ffi::OsStr]| {
+        let mut command = Command::new("bpftool");
+        let _said = say(command.args(args).arg(path).args(rest)).expect_code(0);
+    };
+    tool(&["prog", "load"], &object, &[pin.as_os_str()]);
+    let attach = ["connect4", "pinned"].map(std::ffi::OsStr::new);
+    tool(&["cgroup", "attach"], site.cgroup.path(), &[attach[0], attach[1], pin.as_os_str()]);
+    let refused = format!("attach cgroup {} --name site", inner.path().display());
+    let said = site.run(&refused).expect_code(2);
+    let said = said.expect_stderr("failed to attach `connect4`").expect_stderr("hint: ");
+    let _said = said.expect_stderr("for itself");
+    assert_eq!(crate::world::names(site.pins.path()), ["operators"]);
+    let of = |path: &std::path::Path| {
+        say(Command::new("bpftool").args(["-j", "cgroup", "show"]).arg(path)).stdout
+    };
+    ibsr_tests::process::wait_until("nothing stays", crate::world::SOON, || {
+        !of(inner.path()).contains("ibsr_")
+    });
+    tool(&["cgroup", "detach"], site.cgroup.path(), &[attach[0], attach[1], pin.as_os_str()]);
+    let _said = site.run(&refused).expect_code(0);
+    site.assert_healthy();
+    drop(inner);
+}
+
+/// Pins under our names that another tool made are named and left alone.
+#[tag(root)]
+#[test]
+fn a_foreign_pin_stops_attach_and_detach() {
+    let site = Site::new();
+    let _said = site.attach("--max-flows 100");
+    let flows = site.dir().join("flows");
+    fs::remove_file(&flows).expect("root may");
+    let _said = say(Command::new("bpftool")
+        .args(["map", "create"])
+        .arg(&flows)
+        .args("type array key 4 value 8 entries 1 name theirs".split_whitespace()))
+    .expect_code(0);
+    for args in [site.attach_args("--max-flows 100"), "detach".to_owned()] {
+        let said = site.run(&args).expect_code(2).expect_stderr("`theirs`");
+        let _said = said.expect_stderr("is not ours");
+    }
+    assert_eq!(site.pins(), all_pins());
+    fs::remove_file(&flows).expect("root may");
+    let (code, scope) = site.status();
+    assert_eq!(code, 1, "{scope:#}");
+    let _said = site.attach("--max-flows 100").expect_stderr("a new epoch begins");
+    site.assert_healthy();
+    fs::write(site.pins.path().join("theirs"), "").expect_err("bpffs takes no files");
+    site.assert_detaches();
+}
