@@ -5,6 +5,7 @@
 use std::fs;
 use std::process::Command;
 
+use ibsr_proto::cgroup_abi::missing;
 use ibsr_tests::process::say;
 use test_tag::tag;
 
@@ -109,6 +110,38 @@ fn a_hook_that_is_taken_is_named_and_nothing_stays() {
     drop(inner);
 }
 
+/// L10: what a kernel refuses, and the sensor can do without, is left out: attached, healthy, and
+/// stated with what it means. The refusal is put in the kernel's mouth at the very call.
+#[tag(root)]
+#[test]
+fn a_program_that_the_kernel_refuses_is_left_out_and_stated() {
+    let site = Site::new();
+    let tmp = tempfile::tempdir().expect("a temporary directory");
+    let log = tmp.path().join("strace").display().to_string();
+    let attach = site.attach_args("--max-flows 100");
+    let trace = ["strace", "-f", "-e", "trace=bpf", "-o", &log, "--"];
+    let _said = say(&mut site.command_under(&trace, &attach)).expect_code(0);
+    site.assert_detaches();
+    let calls = fs::read_to_string(&log).expect("strace wrote it");
+    let is_walk = |call: &str| call.contains("BPF_PROG_LOAD") && call.contains("\"ibsr_adopt\"");
+    let at = 1 + calls.lines().position(is_walk).expect("the walk is loaded");
+    // libbpf asks a second time, for the verifier's log.
+    let inject = format!("inject=bpf:error=EINVAL:when={at}..{}", at + 1);
+    let refuse = ["strace", "-f", "-e", "trace=bpf", "-e", &inject, "-o", &log, "--"];
+    let said = say(&mut site.command_under(&refuse, &attach)).expect_code(0);
+    let meaning = "sockets that are older than the attachment have no owner";
+    let _said = said.expect_stderr("does not take `seed`").expect_stderr(meaning);
+    assert!(!site.pins().contains(&"prog-adopt".to_owned()));
+    site.assert_healthy();
+    assert_eq!(site.meta().missing, missing::SEED);
+    let (_, scope) = site.status();
+    assert_eq!(scope["missing"][0]["program"], "seed", "{scope:#}");
+    assert_eq!(scope["missing"][0]["meaning"], meaning, "{scope:#}");
+    let text = site.run("status").expect_code(0).stdout;
+    assert!(text.contains(meaning), "{text}");
+    let _said = site.attach("--max-flows 100").expect_stderr("nothing to do");
+}
+
 /// Pins under our names that another tool made are named and left alone.
 #[tag(root)]
 #[test]
@@ -132,6 +165,5 @@ fn a_foreign_pin_stops_attach_and_detach() {
     assert_eq!(code, 1, "{scope:#}");
     let _said = site.attach("--max-flows 100").expect_stderr("a new epoch begins");
     site.assert_healthy();
-    fs::write(site.pins.path().join("theirs"), "").expect_err("bpffs takes no files");
     site.assert_detaches();
 }

@@ -27,7 +27,7 @@ const CALLS: [&str; 10] = [
 ];
 
 /// A kill beyond this means that the loop does not end, not that the loader got longer.
-const MOST_CALLS: usize = 200;
+const MOST_CALLS: usize = 400;
 
 /// Runs the command that `under` a wrapper makes again and again, killed at the first call, then
 /// `step` calls later each time, until one run ends by itself. Calls `after` each time.
