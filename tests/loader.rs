@@ -10,6 +10,8 @@ mod boot;
 mod cgroup;
 #[path = "loader/cgroup_crash.rs"]
 mod cgroup_crash;
+#[path = "loader/cgroup_failed.rs"]
+mod cgroup_failed;
 #[path = "loader/cgroup_refused.rs"]
 mod cgroup_refused;
 #[path = "loader/cgroup_site.rs"]
