@@ -10,6 +10,7 @@ use std::process::Command;
 
 use ibsr_proto::snapshot::{Header, Row, Sweep};
 use ibsr_tests::bpffs::PinRoot;
+use ibsr_tests::cgroup::Cgroup;
 use ibsr_tests::frames::{Frame, flag, send_frames};
 use ibsr_tests::kernel::{OLDEST, Release, strongest_evidence};
 use ibsr_tests::netns::{HOST_IF, PEER_IF, Pair};
@@ -103,6 +104,31 @@ fn the_sensor_works_with_what_this_kernel_has_or_names_what_it_needs() {
     assert_eq!(header.evidence, evidence, "segments say it too");
     assert_eq!(sweep.totals.tracked, PACKETS as u64);
     assert!(sweep.conserved);
+    let _said = world.loader("detach").expect_code(0);
+    assert!(!world.pins.path().exists());
+}
+
+/// The same for a cgroup; a loader leaves out and states what this kernel has no program for.
+#[tag(root)]
+#[test]
+fn the_cgroup_sensor_works_with_what_this_kernel_has_or_names_what_it_needs() {
+    let (world, cgroup) = (World::new(), Cgroup::new());
+    let running = Release::running();
+    let path = cgroup.path().display();
+    let said = world.loader(&format!("attach cgroup {path} --name guest --group {PIN_GID}"));
+    if running < OLDEST {
+        let said = said.expect_code(2).expect_stderr("is too old for the cgroup sensor");
+        assert_eq!(said.stderr.lines().count(), 2, "one line and a hint: {}", said.stderr);
+        assert!(said.stderr.starts_with(&format!("ibsr-loader: kernel {running}.")), "{said:?}");
+        assert!(!world.pins.path().exists(), "nothing is left in bpffs");
+        return;
+    }
+    let _said = said.expect_code(0).expect_stderr("attached");
+    let said = world.loader("status --format json").expect_code(0);
+    let status: Value = serde_json::from_str(&said.stdout).expect("JSON");
+    let scope = &status["scopes"][0];
+    assert_eq!((&scope["hooks"], &scope["evidence"]), (&15.into(), &"frozen".into()), "{scope:#}");
+    assert_eq!(scope["missing"], Value::Array(Vec::new()), "on Linux {running}");
     let _said = world.loader("detach").expect_code(0);
     assert!(!world.pins.path().exists());
 }
