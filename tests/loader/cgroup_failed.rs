@@ -26,8 +26,7 @@ fn run_injected(site: &Site, inject: &str, args: &str) -> Said {
 fn a_first_attach_that_fails_leaves_nothing() {
     let site = Site::new();
     let args = site.attach_args("--max-flows 100");
-    let mut failed = 0;
-    for nth in (1..400).step_by(STEP) {
+    for (failed, nth) in (1..400).step_by(STEP).enumerate() {
         // From there on: also what would clean up by bpf() fails.
         let said = run_injected(&site, &format!("{nth}+"), &args);
         if said.code == Some(0) {
@@ -38,7 +37,6 @@ fn a_first_attach_that_fails_leaves_nothing() {
         let _said = said.expect_code(2).expect_stderr("ibsr-loader: ");
         assert!(!site.pins.path().exists(), "{nth}: {:?}", names(site.pins.path()));
         wait_until("no program is left", SOON, || site.programs() == 0);
-        failed += 1;
     }
     panic!("it never got to its end");
 }
