@@ -11,6 +11,7 @@ pub mod abi;
 pub mod addr;
 pub mod cgroup_abi;
 pub mod conservation;
+pub mod container;
 pub mod ledger;
 pub mod pins;
 pub mod ports;

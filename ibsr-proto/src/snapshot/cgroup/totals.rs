@@ -1,0 +1,149 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! Totals of a cgroup scope over all CPUs, and the law that they obey.
+
+use serde::{Deserialize, Serialize};
+
+use crate::cgroup_abi::CgroupTotals;
+
+macro_rules! totals {
+    ($( $(#[$meta:meta])* $field:ident, )*) => {
+        /// Since the epoch began, over all CPUs. Packets are segments, each with its headers
+        /// from IP on.
+        #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+        pub struct Totals { $( $(#[$meta])* pub $field: u64, )* }
+
+        impl From<&CgroupTotals> for Totals {
+            fn from(sum: &CgroupTotals) -> Self {
+                Self { $( $field: sum.$field, )* }
+            }
+        }
+    };
+}
+
+totals! {
+    /// Segments of TCP and UDP towards sockets.
+    tracked_in,
+    /// Segments of TCP and UDP from sockets.
+    tracked_out,
+    /// Bytes of `tracked_in`.
+    tracked_bytes_in,
+    /// Bytes of `tracked_out`.
+    tracked_bytes_out,
+    /// Tracked, but no entry could be had.
+    insert_failed,
+    /// Bytes of those.
+    insert_failed_bytes,
+    /// Packets without a full socket.
+    no_socket,
+    /// Packets whose socket's state the kernel had no memory for.
+    no_storage,
+    /// UDP whose headers could not be read.
+    unreadable,
+    /// Packets of ICMP and ICMPv6 sockets.
+    icmp,
+    /// Packets of all other sockets.
+    other_l4,
+    /// Flows made.
+    flows_inserted,
+    /// Owners made.
+    owners_inserted,
+    /// Owners for which no entry could be had.
+    owners_failed,
+    /// TCP and UDP sockets made by socket(2).
+    created,
+    /// IP sockets of other protocols.
+    created_other,
+    /// Sockets met later than at socket(2).
+    adopted,
+    /// TCP and UDP sockets whose last descriptor is gone.
+    released,
+    /// Calls of bind(2).
+    binds,
+    /// Of those, successful.
+    bound,
+    /// Calls of listen(2).
+    listens,
+    /// Calls of connect(2).
+    connects,
+    /// Of those, TCP that got as far as a SYN.
+    syn_sent,
+    /// Of those, completed.
+    established,
+    /// Of `syn_sent`, given up or refused.
+    connect_failed,
+    /// Connections that came in and were completed.
+    accepted,
+    /// Of those, with a process that asked for the peer's address.
+    taken,
+    /// Sockets used by another owner than before.
+    handovers,
+    /// TCP segments sent again.
+    retransmits,
+    /// Sockets that got their owner from the walk over open files.
+    #[serde(default)]
+    seeded,
+}
+
+/// How the law is broken.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("flows and failed inserts hold {accounted} {unit} but only {tracked} were tracked")]
+pub struct LawError {
+    /// `packets` or `bytes`.
+    pub unit: &'static str,
+    /// Tracked.
+    pub tracked: u64,
+    /// In flows and failed inserts.
+    pub accounted: u64,
+}
+
+impl Totals {
+    /// Tracked packets, both ways.
+    #[must_use]
+    pub const fn tracked(&self) -> u64 {
+        self.tracked_in.saturating_add(self.tracked_out)
+    }
+
+    /// Packets of flows that the kernel evicted, when `attributed` are in the table.
+    ///
+    /// # Errors
+    /// When that is less than none.
+    pub fn evicted(&self, attributed: u64) -> Result<u64, LawError> {
+        remainder("packets", self.tracked(), attributed.saturating_add(self.insert_failed))
+    }
+
+    /// The same for bytes.
+    ///
+    /// # Errors
+    /// When that is less than none.
+    pub fn evicted_bytes(&self, attributed_bytes: u64) -> Result<u64, LawError> {
+        let tracked = self.tracked_bytes_in.saturating_add(self.tracked_bytes_out);
+        remainder("bytes", tracked, attributed_bytes.saturating_add(self.insert_failed_bytes))
+    }
+}
+
+fn remainder(unit: &'static str, tracked: u64, accounted: u64) -> Result<u64, LawError> {
+    tracked.checked_sub(accounted).ok_or(LawError { unit, tracked, accounted })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_neither_in_a_flow_nor_failed_was_evicted() {
+        let totals = Totals {
+            tracked_in: 6,
+            tracked_out: 4,
+            tracked_bytes_in: 600,
+            insert_failed: 1,
+            insert_failed_bytes: 60,
+            ..Totals::default()
+        };
+        assert_eq!((totals.evicted(7), totals.evicted(9)), (Ok(2), Ok(0)));
+        let broken = LawError { unit: "packets", tracked: 10, accounted: 11 };
+        assert_eq!(totals.evicted(10), Err(broken));
+        assert_eq!(totals.evicted_bytes(500), Ok(40));
+        let broken = LawError { unit: "bytes", tracked: 600, accounted: 601 };
+        assert_eq!(totals.evicted_bytes(541), Err(broken));
+    }
+}
