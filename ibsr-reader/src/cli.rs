@@ -11,7 +11,7 @@ use ibsr_proto::snapshot::name::host_label;
 
 use crate::settings::Settings;
 use crate::spool::Limits;
-use crate::walk::Pass;
+use crate::xdp::walk::Pass;
 
 /// Reads the sensor's pinned maps and seals JSON Lines segments
 ///

@@ -2,22 +2,22 @@
 //! `ibsr-reader`: pinned maps in, sealed segments out. Runs without rights, opens nothing
 //! for writing but its spool, and keeps no state that a kill could lose.
 
+mod attachment;
 mod batch;
+mod cgroup;
 mod cli;
 mod clock;
 mod epoch;
-mod header;
-mod interface;
 mod notify;
-mod pinned;
+mod pin;
 mod privilege;
 mod reader;
-mod sets;
+mod sensor;
 mod settings;
 mod spool;
 mod sweep;
 mod throttle;
-mod walk;
+mod xdp;
 
 use std::io::{self, Write as _};
 use std::process::ExitCode;
@@ -26,11 +26,14 @@ use anyhow::{Context as _, Result};
 use clap::{CommandFactory as _, Parser as _};
 use ibsr_cli::{Answer, finish};
 
+use cgroup::Cgroup;
 use cli::{Cli, Command};
 use clock::{boot_ns, next_due};
 use notify::{Manager, Waiter, Wake};
 use reader::Reader;
+use sensor::Sensor;
 use settings::Settings;
+use xdp::{Xdp, walk};
 
 fn main() -> ExitCode {
     finish("ibsr-reader", run(Cli::parse()))
@@ -39,10 +42,20 @@ fn main() -> ExitCode {
 fn run(cli: Cli) -> Result<Answer> {
     cli.log.init();
     match cli.command {
-        Command::Run(args) => keep_sweeping(args.settings())?,
+        Command::Run(args) => {
+            let settings = args.settings();
+            match settings.scope.is_cgroup() {
+                true => keep_sweeping::<Cgroup>(settings)?,
+                false => keep_sweeping::<Xdp>(settings)?,
+            }
+        }
         Command::Once(args) => {
             privilege::confine()?;
-            let sealed = Reader::open(args.settings())?.once()?;
+            let settings = args.settings();
+            let sealed = match settings.scope.is_cgroup() {
+                true => Reader::<Cgroup>::open(settings)?.once()?,
+                false => Reader::<Xdp>::open(settings)?.once()?,
+            };
             writeln!(io::stdout(), "{}", sealed.display())?;
         }
         Command::Walk(args) => {
@@ -64,12 +77,12 @@ fn run(cli: Cli) -> Result<Answer> {
 }
 
 /// Until a signal; then one more sweep and the seal, also after an error.
-fn keep_sweeping(settings: Settings) -> Result<()> {
+fn keep_sweeping<S: Sensor>(settings: Settings) -> Result<()> {
     privilege::confine()?;
     let waiter = Waiter::new().context("failed to make a timer")?;
     let manager = Manager::from_env();
     let period_ns = settings.period_ns;
-    let mut reader = Reader::open(settings)?;
+    let mut reader = Reader::<S>::open(settings)?;
     let ended = drive(&mut reader, &waiter, &manager, period_ns);
     manager.stopping();
     let sealed = reader.finish();
@@ -77,7 +90,12 @@ fn keep_sweeping(settings: Settings) -> Result<()> {
 }
 
 /// Ready once the pins are open or waited for. A sign of life follows each turn that ended.
-fn drive(reader: &mut Reader, waiter: &Waiter, manager: &Manager, period_ns: u64) -> Result<()> {
+fn drive<S: Sensor>(
+    reader: &mut Reader<S>,
+    waiter: &Waiter,
+    manager: &Manager,
+    period_ns: u64,
+) -> Result<()> {
     let mut due = boot_ns();
     let mut status = reader.turn()?;
     manager.ready();

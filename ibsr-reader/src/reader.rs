@@ -7,37 +7,35 @@
 use std::path::PathBuf;
 
 use anyhow::{Context as _, Result, bail};
-use ibsr_proto::pins::Scope;
-use ibsr_proto::snapshot::Sweep;
 use tracing::{debug, error, info, warn};
 
+use crate::attachment::Change;
 use crate::batch::Walker;
 use crate::clock::{Moment, boot_ns};
 use crate::epoch::{Ended, Epoch};
-use crate::header::header;
-use crate::interface::Change;
-use crate::pinned::{self, Identity, PinError, Pinned};
+use crate::pin::{self, PinError};
+use crate::sensor::{Sensor, Swept, attach_hint};
 use crate::settings::Settings;
-use crate::spool::Spool;
-use crate::sweep::{self, Plan};
+use crate::spool::{Closing as _, Spool, SweepHead};
+use crate::sweep::Plan;
 use crate::throttle::Throttle;
 
 /// One scope and its spool.
 #[derive(Debug)]
-pub struct Reader {
+pub struct Reader<S: Sensor> {
     settings: Settings,
     pins: PathBuf,
     spool: Spool,
     walker: Walker,
-    epoch: Option<Epoch>,
+    epoch: Option<Epoch<S>>,
     /// The epoch before, until the first sweep of the next one tells what lies between.
-    ended: Option<Ended>,
+    ended: Option<Ended<S>>,
     is_waiting: bool,
     law: Throttle,
     trouble: Throttle,
 }
 
-impl Reader {
+impl<S: Sensor> Reader<S> {
     /// Takes the spool. The pins need not be there yet.
     ///
     /// # Errors
@@ -70,7 +68,7 @@ impl Reader {
         } else if self.epoch.is_none() {
             self.wait_for_pins()?;
         }
-        let status = self.sweep_or_complain().map(|sweep| status_of(&sweep));
+        let status = self.sweep_or_complain().map(|close| status_of(&close.head()));
         if let Err(error) = self.spool.maintain(boot_ns()) {
             self.complain(&error);
         }
@@ -85,7 +83,7 @@ impl Reader {
     /// # Errors
     /// When the pins are missing or cannot be read, or the segment cannot be written.
     pub fn once(mut self) -> Result<PathBuf> {
-        let pinned = Pinned::open(&self.pins).map_err(|error| match error {
+        let sensor = S::open(&self.pins, &self.settings).map_err(|error| match error {
             PinError::Absent { .. } => anyhow::anyhow!(
                 "{error}: nothing is attached in `{}`\nhint: {}",
                 self.settings.scope,
@@ -93,7 +91,7 @@ impl Reader {
             ),
             other => other.into(),
         })?;
-        self.begin(pinned);
+        self.begin(sensor);
         self.sweep().context("failed to sweep")?;
         let sealed = self.spool.seal().context("failed to seal the segment")?;
         sealed.context("the sweep left no segment")
@@ -112,7 +110,7 @@ impl Reader {
 
     fn is_epoch_over(&self) -> bool {
         self.epoch.as_ref().is_some_and(|epoch| {
-            !Identity::of(&self.pins).is_ok_and(|now| now == epoch.pinned.identity())
+            !S::identity_of(&self.pins).is_ok_and(|now| now == *epoch.sensor.identity())
         })
     }
 
@@ -121,23 +119,23 @@ impl Reader {
     /// long as they are open here, give their last counts.
     fn follow(&mut self) -> Result<()> {
         let opened = self.open_pins();
-        if let (Ok(Some(pinned)), Some(epoch)) = (&opened, &self.epoch)
-            && pinned.meta.epoch == epoch.pinned.meta.epoch
+        if let (Ok(Some(sensor)), Some(epoch)) = (&opened, &self.epoch)
+            && sensor.epoch() == epoch.sensor.epoch()
         {
             return self.go_on(opened?);
         }
         self.close_epoch(matches!(opened, Ok(None)));
-        if let Some(pinned) = opened? {
-            self.begin(pinned);
+        if let Some(sensor) = opened? {
+            self.begin(sensor);
         }
         Ok(())
     }
 
-    fn go_on(&mut self, opened: Option<Pinned>) -> Result<()> {
-        if let (Some(pinned), Some(epoch)) = (opened, &mut self.epoch) {
-            info!(program = %pinned.meta.program_sha256_text(), "same maps, other program");
-            self.spool.set_header(header(&self.settings, &pinned.meta));
-            epoch.pinned = pinned;
+    fn go_on(&mut self, opened: Option<S>) -> Result<()> {
+        if let (Some(sensor), Some(epoch)) = (opened, &mut self.epoch) {
+            info!(program = %sensor.program(), "same maps, other program");
+            self.spool.set_header(sensor.header(&self.settings));
+            epoch.sensor.replace(sensor);
         }
         Ok(())
     }
@@ -145,30 +143,29 @@ impl Reader {
     /// A last sweep, of everything, because nobody will read these maps again; then seals.
     fn close_epoch(&mut self, is_gone: bool) {
         let Some(epoch) = &mut self.epoch else { return };
-        let ended = epoch.end(is_gone);
-        info!(epoch = %epoch.pinned.meta.epoch_text(), "epoch ended");
+        epoch.end();
+        info!(epoch = %epoch_text(&epoch.sensor), "epoch ended");
         let last = self.sweep_or_complain();
-        self.ended = Some(ended.after(last.as_ref()));
-        self.epoch = None;
+        self.ended = self.epoch.take().map(|epoch| epoch.ended(is_gone, last.as_ref()));
         if let Err(error) = self.spool.seal() {
             self.complain(&error);
         }
     }
 
     fn wait_for_pins(&mut self) -> Result<()> {
-        if let Some(pinned) = self.open_pins()? {
-            self.begin(pinned);
+        if let Some(sensor) = self.open_pins()? {
+            self.begin(sensor);
         }
         Ok(())
     }
 
     /// `None` while they are missing, which is said once. Ends the program where they can
     /// never appear: the unit starts it again with a fresh view.
-    fn open_pins(&mut self) -> Result<Option<Pinned>> {
-        match Pinned::open(&self.pins) {
-            Ok(pinned) => Ok(Some(pinned)),
+    fn open_pins(&mut self) -> Result<Option<S>> {
+        match S::open(&self.pins, &self.settings) {
+            Ok(sensor) => Ok(Some(sensor)),
             Err(error @ PinError::Absent { .. }) => {
-                pinned::check_root(&self.settings.pin_root)?;
+                pin::check_root(&self.settings.pin_root)?;
                 if !std::mem::replace(&mut self.is_waiting, true) {
                     let hint = attach_hint(&self.settings.scope);
                     warn!("{error}: waiting until `{hint}`");
@@ -179,26 +176,25 @@ impl Reader {
         }
     }
 
-    fn begin(&mut self, pinned: Pinned) {
-        let meta = &pinned.meta;
+    fn begin(&mut self, sensor: S) {
         self.is_waiting = false;
-        self.spool.set_header(header(&self.settings, meta));
+        self.spool.set_header(sensor.header(&self.settings));
         info!(
             scope = %self.settings.scope,
-            epoch = %meta.epoch_text(),
-            program = %meta.program_sha256_text(),
+            epoch = %epoch_text(&sensor),
+            program = %sensor.program(),
             "reading"
         );
-        self.epoch = Some(Epoch::new(pinned, self.settings.net_dir.as_deref()));
+        self.epoch = Some(Epoch::new(sensor));
     }
 
     /// `None` when nothing is open, or when it failed, which is said.
-    fn sweep_or_complain(&mut self) -> Option<Sweep> {
+    fn sweep_or_complain(&mut self) -> Option<S::Close> {
         self.epoch.as_ref()?;
         match self.sweep() {
-            Ok(sweep) => {
+            Ok(close) => {
                 self.trouble.reset();
-                Some(sweep)
+                Some(close)
             }
             Err(error) => {
                 self.complain(&*error);
@@ -209,29 +205,25 @@ impl Reader {
 
     /// One sweep into the spool. What it needs to remember it remembers only once the spool
     /// has it, so a failed sweep is made up for by the next one.
-    fn sweep(&mut self) -> Result<Sweep> {
+    fn sweep(&mut self) -> Result<S::Close> {
         let Some(epoch) = &mut self.epoch else { bail!("nothing is open") };
         let at = Moment::now();
-        let seq = self.spool.next_seq(&epoch.pinned.meta.boot_id_text(), at.boot_ns);
+        let seq = self.spool.next_seq(&epoch.sensor.boot_id(), at.boot_ns);
         let since_boot_ns =
             epoch.since(at, self.settings.full_every_ns).filter(|_| !self.spool.needs_full());
-        let plan = Plan { seq, since_boot_ns, at };
+        let plan = Plan { seq, since_boot_ns, at, is_over: epoch.is_over() };
         self.spool.begin_sweep(seq);
-        let spool = &mut self.spool;
-        let read = sweep::read(&epoch.pinned, &mut self.walker, &plan, |row| spool.source(row));
-        let reading = match read {
-            Ok(reading) => reading,
+        let read = epoch.sensor.sweep(&mut self.walker, &plan, &self.pins, &mut self.spool);
+        let Swept { close, broken } = match read {
+            Ok(swept) => swept,
             Err(error) => {
                 self.spool.discard_sweep()?;
                 return Err(error.into());
             }
         };
-        let around = epoch.look_around(&self.pins, &reading);
-        let (sweep, broken) = reading.close(&plan, around);
-        self.spool.end_sweep(&sweep)?;
-        let change = epoch.note(&sweep);
-        if let Some(gap) = self.ended.take().and_then(|ended| ended.gap(&epoch.pinned.meta, &sweep))
-        {
+        self.spool.end_sweep(&close)?;
+        let change = epoch.note(&close);
+        if let Some(gap) = self.ended.take().and_then(|ended| ended.gap(&epoch.sensor, &close)) {
             self.spool.gap(gap);
         }
         self.report(change);
@@ -240,8 +232,9 @@ impl Reader {
         {
             error!(seq, unsaid, "the conservation law is broken: {broken}");
         }
-        debug!(seq, rows = sweep.rows, entries = sweep.entries, read_us = sweep.read_us, "swept");
-        Ok(sweep)
+        let SweepHead { rows, entries, read_us, .. } = close.head();
+        debug!(seq, rows, entries, read_us, "swept");
+        Ok(close)
     }
 
     fn report(&mut self, change: Change) {
@@ -249,7 +242,7 @@ impl Reader {
             Change::None => {}
             Change::Lost => {
                 let hint = attach_hint(&self.settings.scope);
-                warn!("detached: no link or no interface; attach again with `{hint}`");
+                warn!("detached: no link, or what it was on is gone; attach again with `{hint}`");
             }
             Change::Back(gap) => {
                 info!(gap_ms = (gap.to_boot_ns - gap.from_boot_ns) / 1_000_000, "attached again");
@@ -274,14 +267,11 @@ impl Reader {
 }
 
 /// For the service manager's status line.
-fn status_of(sweep: &Sweep) -> String {
-    let Sweep { seq, rows, entries, max_entries, .. } = sweep;
+fn status_of(sweep: &SweepHead) -> String {
+    let SweepHead { seq, rows, entries, max_entries, .. } = sweep;
     format!("sweep {seq}: {rows} rows, {entries} of {max_entries} entries")
 }
 
-fn attach_hint(scope: &Scope) -> String {
-    match scope.ifname() {
-        Some(ifname) => format!("ibsr-loader attach xdp {ifname}"),
-        None => "ibsr-loader attach cgroup PATH".to_owned(),
-    }
+fn epoch_text(sensor: &impl Sensor) -> String {
+    format!("{:016x}", sensor.epoch())
 }

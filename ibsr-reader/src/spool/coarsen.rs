@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! Merges the sweeps of one sealed segment into one: of each life of each source only the
+//! Merges the sweeps of one sealed segment into one: of each life of a source or a flow only the
 //! last row, which holds all that the earlier ones did, since counters are cumulative.
 //!
 //! The result is a new segment under a new name; the old one is removed by the caller once
@@ -9,32 +9,20 @@ use std::collections::HashMap;
 use std::hash::{BuildHasher as _, RandomState};
 use std::io::{self, BufReader};
 
-use ibsr_proto::addr::SourceAddr;
-use ibsr_proto::snapshot::{Row, RowRef, SegmentName, Sweep};
+use ibsr_proto::snapshot::SegmentName;
 use rustix::fs::Timespec;
-use serde::Deserialize;
 
 use super::dir::Dir;
 use super::error::SpoolError;
 use super::part::Part;
+use super::rows::{Close, Closing as _, Head, Life, Seen};
 use super::scan::{Scan, Sweeps, next_line, scan};
 
-/// Keys held at a time: with 48 bytes a slot at most 24 MiB. A larger segment is read once
+/// Keys held at a time: with 72 bytes a slot at most 36 MiB. A larger segment is read once
 /// more for each multiple.
 const MAX_KEYS: u64 = 1 << 18;
 /// Rows of a segment that is merged at all; beyond it the passes would take too long.
 const MAX_ROWS: u64 = 8 * MAX_KEYS;
-/// How every source row that we write begins.
-const SOURCE_PREFIX: &[u8] = br#"{"type":"source","#;
-
-/// What identifies one life of one source.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Deserialize)]
-struct Life {
-    src: SourceAddr,
-    dst_port: u16,
-    born_boot_ns: u64,
-}
-
 /// The merged segment.
 #[derive(Debug)]
 pub(super) struct Merged {
@@ -63,7 +51,7 @@ pub(super) fn merge_with(
 ) -> Result<Option<Merged>, SpoolError> {
     let Some(origin) = Origin::read(dir, name)? else { return Ok(None) };
     let last_rows = origin.last_rows(max_keys).map_err(|error| origin.failed(error))?;
-    let merged = SegmentName { merged_to: Some(origin.sweeps.last.seq), ..name.clone() };
+    let merged = SegmentName { merged_to: Some(origin.sweeps.last.head().seq), ..name.clone() };
     let mut part = Part::create(dir, merged)?;
     let part_name = part.part_name().to_owned();
     let written = origin.write(&last_rows, &mut part);
@@ -91,6 +79,7 @@ pub(super) fn merge_with(
 struct Origin<'a> {
     dir: &'a Dir,
     name: String,
+    header: Head,
     sweeps: Sweeps,
     lines: u64,
     was_recovered: bool,
@@ -122,7 +111,7 @@ impl<'a> Origin<'a> {
         let name = name.to_string();
         let found = scan(&mut BufReader::new(dir.open_file(&name)?))
             .map_err(|error| dir.failed("read", &name, error))?;
-        let Some(Scan { sweeps: Some(sweeps), footer: Some(footer), unknown: 0, whole, .. }) =
+        let Some(Scan { header, sweeps: Some(sweeps), footer: Some(footer), whole, unknown: 0 }) =
             found
         else {
             tracing::warn!(path = %dir.path_of(&name).display(), "segment is damaged, not merged");
@@ -132,7 +121,7 @@ impl<'a> Origin<'a> {
             return Ok(None);
         }
         let (lines, was_recovered) = (whole.lines, footer.recovered);
-        Ok(Some(Self { dir, name, sweeps, lines, was_recovered }))
+        Ok(Some(Self { dir, name, header, sweeps, lines, was_recovered }))
     }
 
     /// Calls `each` with the number and the bytes of every line.
@@ -158,10 +147,7 @@ impl<'a> Origin<'a> {
         for pass in 0..passes {
             let mut seen: HashMap<Life, u64> = HashMap::new();
             self.lines(|number, line| {
-                if !line.starts_with(SOURCE_PREFIX) {
-                    return Ok(());
-                }
-                let life: Life = serde_json::from_slice(line)?;
+                let Some(life) = self.header.life(line)? else { return Ok(()) };
                 if spread.hash_one(life) % passes == pass {
                     if let Some(earlier) = seen.insert(life, number) {
                         last_rows.set(earlier, false);
@@ -176,36 +162,33 @@ impl<'a> Origin<'a> {
 
     /// Header, the last rows, the one sweep, the gap rows.
     fn write(&self, last_rows: &Lines, part: &mut Part) -> io::Result<()> {
-        let seq = self.sweeps.last.seq;
+        let seq = self.sweeps.last.head().seq;
+        let mut text = Vec::new();
         self.lines(|number, line| match number {
             0 => part.line(line),
-            _ if last_rows.contains(number) => match Row::from_line(line) {
-                Ok(Row::Source(mut source)) => {
-                    source.seq = seq;
-                    part.row(RowRef::Source(&source))
+            _ if last_rows.contains(number) => {
+                text.clear();
+                match self.header.write_as_of(line, seq, &mut text) {
+                    true => part.line(&text),
+                    false => Err(io::ErrorKind::InvalidData.into()),
                 }
-                _ => Err(io::ErrorKind::InvalidData.into()),
-            },
+            }
             _ => Ok(()),
         })?;
-        part.row(RowRef::Sweep(&self.merged_sweep(last_rows.count())))?;
-        self.lines(|_, line| match Row::from_line(line) {
-            Ok(Row::Gap(_)) => part.line(line),
+        text.clear();
+        self.merged_sweep(last_rows.count()).write_to(&mut text);
+        part.line(&text)?;
+        self.lines(|_, line| match self.header.read(line) {
+            Some(Seen::Gap) => part.line(line),
             _ => Ok(()),
         })?;
         part.commit()
     }
 
     /// The state is that of the last sweep, the interval that of all.
-    fn merged_sweep(&self, rows: u64) -> Sweep {
+    fn merged_sweep(&self, rows: u64) -> Close {
         let Sweeps { first, last, conserved, .. } = &self.sweeps;
-        Sweep {
-            merged_from_seq: Some(first.merged_from_seq.unwrap_or(first.seq)),
-            since_boot_ns: first.since_boot_ns,
-            rows,
-            conserved: *conserved,
-            ..last.clone()
-        }
+        last.merged(*first, rows, *conserved)
     }
 
     fn failed(&self, error: io::Error) -> SpoolError {

@@ -19,6 +19,7 @@ mod peek;
 mod plan;
 mod recover;
 mod retain;
+mod rows;
 mod scan;
 mod uploaded;
 
@@ -26,7 +27,8 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use ibsr_proto::pins::Scope;
-use ibsr_proto::snapshot::{Gap, GapReason, Header, RowRef, SegmentName, Source, Sweep};
+use ibsr_proto::snapshot::cgroup::{self, Flow};
+use ibsr_proto::snapshot::{Gap, GapReason, RowRef, SegmentName, Source};
 use rustix::io::Errno;
 
 use backlog::Backlog;
@@ -34,6 +36,8 @@ use dir::Dir;
 pub use error::SpoolError;
 use part::Part;
 use retain::Retention;
+use rows::Line;
+pub use rows::{Closing, Head, SweepHead};
 
 /// When to seal, and what the spool may hold.
 #[derive(Debug, Clone)]
@@ -57,7 +61,7 @@ pub struct Spool {
     scope: Scope,
     limits: Limits,
     dir: Dir,
-    header: Option<Header>,
+    header: Option<Head>,
     segment: Option<Segment>,
     sweep: Option<OpenSweep>,
     newest: Option<Numbered>,
@@ -136,7 +140,8 @@ impl Spool {
     }
 
     /// Header of what follows. Seals the open segment when its header is another.
-    pub fn set_header(&mut self, header: Header) {
+    pub fn set_header(&mut self, header: impl Into<Head>) {
+        let header = header.into();
         if self.header.as_ref() == Some(&header) {
             return;
         }
@@ -150,7 +155,7 @@ impl Spool {
     /// shows at the end of the sweep.
     pub fn begin_sweep(&mut self, seq: u64) {
         let opened = self.discard_sweep().and_then(|()| self.ensure_segment(seq));
-        let boot8 = self.header.as_ref().map(|header| recover::boot8(&header.boot_id));
+        let boot8 = self.header.as_ref().map(|header| recover::boot8(header.boot_id()));
         let before = self.newest.clone();
         self.newest = boot8.map(|boot8| Numbered { boot8, seq }).or(self.newest.take());
         self.sweep = Some(OpenSweep { before, failed: opened.err() });
@@ -158,9 +163,18 @@ impl Spool {
 
     /// Adds one source row. After an error the rest of the sweep is passed over.
     pub fn source(&mut self, row: &Source) {
+        self.counted(RowRef::Source(row));
+    }
+
+    /// Adds one flow row, in the same way.
+    pub fn flow(&mut self, row: &Flow<'_>) {
+        self.counted(cgroup::RowRef::Flow(row));
+    }
+
+    fn counted(&mut self, row: impl Line) {
         let (Some(sweep), Some(segment)) = (&mut self.sweep, &mut self.segment) else { return };
         if sweep.failed.is_none()
-            && let Err(error) = segment.part.row(RowRef::Source(row))
+            && let Err(error) = segment.part.row(row)
         {
             sweep.failed = Some(self.dir.failed("write", segment.part.part_name(), error));
         }
@@ -171,29 +185,31 @@ impl Spool {
     /// # Errors
     /// The open segment is lost: the next one tells so in a gap row, and the next sweep must
     /// be full. The caller says so, at most once a minute, and goes on.
-    pub fn end_sweep(&mut self, sweep: &Sweep) -> Result<(), SpoolError> {
+    pub fn end_sweep(&mut self, sweep: &impl Closing) -> Result<(), SpoolError> {
+        let head = sweep.head();
         let open = self.sweep.take();
         let failed = open.and_then(|open| open.failed);
         match failed.map_or_else(|| self.close_sweep(sweep), Err) {
             Ok(()) => {
-                self.needs_full &= sweep.since_boot_ns != 0;
+                self.needs_full &= head.since_boot_ns != 0;
                 Ok(())
             }
-            Err(error) => Err(self.lose(error, Some(sweep.at_boot_ns))),
+            Err(error) => Err(self.lose(error, Some(head.at_boot_ns))),
         }
     }
 
-    fn close_sweep(&mut self, sweep: &Sweep) -> Result<(), SpoolError> {
+    fn close_sweep(&mut self, sweep: &impl Closing) -> Result<(), SpoolError> {
+        let head = sweep.head();
         let Some(segment) = &mut self.segment else { return Err(SpoolError::NoHeader) };
-        self.backlog.end_disk_gap(sweep.at_boot_ns);
-        let closed = segment.part.row(RowRef::Sweep(sweep));
+        self.backlog.end_disk_gap(head.at_boot_ns);
+        let closed = segment.part.row(Closed(sweep));
         let written = closed.and_then(|()| self.backlog.write(&mut segment.part));
         written.map_err(|error| self.dir.failed("write", segment.part.part_name(), error))?;
         if segment.sweeps == 0 {
-            segment.first_boot_ns = sweep.at_boot_ns;
+            segment.first_boot_ns = head.at_boot_ns;
         }
         segment.sweeps += 1;
-        segment.last_boot_ns = sweep.at_boot_ns;
+        segment.last_boot_ns = head.at_boot_ns;
         Ok(())
     }
 
@@ -275,7 +291,7 @@ impl Spool {
     }
 
     fn keep_bounds(&mut self, now_boot_ns: u64) {
-        let boot8 = self.header.as_ref().map(|header| recover::boot8(&header.boot_id));
+        let boot8 = self.header.as_ref().map(|header| recover::boot8(header.boot_id()));
         for gap in self.retention.run(&self.dir, boot8.as_deref(), now_boot_ns) {
             self.gap(gap);
         }
@@ -296,14 +312,14 @@ impl Spool {
             self.dir = Dir::open(&self.root, &self.scope)?;
         }
         let name = SegmentName {
-            host: header.host.clone(),
+            host: header.host().to_owned(),
             scope: self.scope.to_string(),
-            boot8: recover::boot8(&header.boot_id),
+            boot8: recover::boot8(header.boot_id()),
             first_seq: seq,
             merged_to: None,
         };
         let mut part = create_part(&self.dir, name)?;
-        let begun = part.row(RowRef::Header(header));
+        let begun = part.row(header);
         let part_name = part.part_name().to_owned();
         self.segment = Some(Segment { part, sweeps: 0, first_boot_ns: 0, last_boot_ns: 0 });
         begun.map_err(|error| self.dir.failed("write", &part_name, error))
@@ -355,6 +371,15 @@ impl Spool {
         if let Err(error) = self.dir.remove(part_name) {
             tracing::debug!(%error, "lost segment stays");
         }
+    }
+}
+
+/// A row that closes a sweep, as a line.
+struct Closed<'a, C>(&'a C);
+
+impl<C: Closing> Line for Closed<'_, C> {
+    fn write_to(&self, out: &mut Vec<u8>) {
+        self.0.write_to(out);
     }
 }
 

@@ -13,6 +13,7 @@ use ibsr_proto::snapshot::{Footer, RowRef, SegmentName};
 use super::digest::Extent;
 use super::dir::Dir;
 use super::error::SpoolError;
+use super::rows::Line;
 
 /// Bytes gathered before they are written: about 300 rows a system call.
 const BUFFER_BYTES: usize = 64 * 1024;
@@ -59,7 +60,7 @@ impl Part {
     }
 
     /// Adds a row.
-    pub(super) fn row(&mut self, row: RowRef<'_>) -> io::Result<()> {
+    pub(super) fn row(&mut self, row: impl Line) -> io::Result<()> {
         row.write_to(&mut self.buffer);
         self.added()
     }

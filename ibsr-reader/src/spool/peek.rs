@@ -5,16 +5,17 @@
 use std::fs::File;
 use std::io::{self, BufReader, Read as _, Seek as _, SeekFrom};
 
-use ibsr_proto::snapshot::{Row, SegmentName, Sweep};
+use ibsr_proto::snapshot::SegmentName;
 
 use super::dir::Dir;
 use super::error::SpoolError;
+use super::rows::{Closing as _, SweepHead};
 use super::scan::{next_line, scan};
 
 /// Holds the last sweep row, the gap rows behind it (at most [`super::backlog::MAX_GAPS`] of
 /// some 150 bytes) and the footer.
 const TAIL_BYTES: u64 = 64 * 1024;
-/// How we write a sweep row; a million source rows are passed over without being parsed.
+/// How we write a sweep row; a million rows are passed over without being parsed.
 const SWEEP_PREFIX: &[u8] = br#"{"type":"sweep","#;
 
 /// The highest sequence number in the sealed segments of a boot. What cannot be read is
@@ -31,7 +32,7 @@ pub(super) fn newest_seq(dir: &Dir, scope: &str, boot8: &str) -> Option<u64> {
 }
 
 /// The last sweep row of a sealed segment.
-pub(super) fn last_sweep(dir: &Dir, name: &SegmentName) -> Result<Option<Sweep>, SpoolError> {
+pub(super) fn last_sweep(dir: &Dir, name: &SegmentName) -> Result<Option<SweepHead>, SpoolError> {
     let name = name.to_string();
     let mut file = dir.open_file(&name)?;
     let found = in_tail(&mut file).and_then(|found| match found {
@@ -42,7 +43,7 @@ pub(super) fn last_sweep(dir: &Dir, name: &SegmentName) -> Result<Option<Sweep>,
 }
 
 /// The first sweep row of a sealed segment.
-pub(super) fn first_sweep(dir: &Dir, name: &SegmentName) -> Result<Option<Sweep>, SpoolError> {
+pub(super) fn first_sweep(dir: &Dir, name: &SegmentName) -> Result<Option<SweepHead>, SpoolError> {
     let name = name.to_string();
     let mut input = BufReader::new(dir.open_file(&name)?);
     let mut line = Vec::new();
@@ -57,14 +58,11 @@ pub(super) fn first_sweep(dir: &Dir, name: &SegmentName) -> Result<Option<Sweep>
     Ok(sweep_of(&line))
 }
 
-fn sweep_of(line: &[u8]) -> Option<Sweep> {
-    match Row::from_line(line) {
-        Ok(Row::Sweep(sweep)) => Some(*sweep),
-        _ => None,
-    }
+fn sweep_of(line: &[u8]) -> Option<SweepHead> {
+    line.starts_with(SWEEP_PREFIX).then(|| serde_json::from_slice(line).ok())?
 }
 
-fn in_tail(file: &mut File) -> io::Result<Option<Sweep>> {
+fn in_tail(file: &mut File) -> io::Result<Option<SweepHead>> {
     let length = file.seek(SeekFrom::End(0))?;
     file.seek(SeekFrom::Start(length.saturating_sub(TAIL_BYTES)))?;
     let mut tail = Vec::new();
@@ -72,10 +70,10 @@ fn in_tail(file: &mut File) -> io::Result<Option<Sweep>> {
     Ok(tail.rsplit(|byte| *byte == b'\n').find_map(sweep_of))
 }
 
-fn in_whole(file: &mut File) -> io::Result<Option<Sweep>> {
+fn in_whole(file: &mut File) -> io::Result<Option<SweepHead>> {
     file.rewind()?;
     let found = scan(&mut BufReader::new(file))?;
-    Ok(found.and_then(|found| found.sweeps).map(|sweeps| sweeps.last))
+    Ok(found.and_then(|found| found.sweeps).map(|sweeps| sweeps.last.head()))
 }
 
 fn warn(error: &SpoolError) {

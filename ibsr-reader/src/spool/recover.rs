@@ -81,9 +81,9 @@ fn seal(dir: &Dir, mut part: Part, found: &Scan) -> Result<(), SpoolError> {
 fn belongs(found: &Scan, name: &SegmentName) -> bool {
     let Some(sweeps) = &found.sweeps else { return false };
     let first_seq = sweeps.first.merged_from_seq.unwrap_or(sweeps.first.seq);
-    found.header.scope == name.scope
-        && found.header.host == name.host
-        && boot8(&found.header.boot_id) == name.boot8
+    found.header.scope() == name.scope
+        && found.header.host() == name.host
+        && boot8(found.header.boot_id()) == name.boot8
         && first_seq == name.first_seq
 }
 

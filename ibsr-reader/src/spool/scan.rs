@@ -6,9 +6,10 @@
 
 use std::io::{self, BufRead, Read as _};
 
-use ibsr_proto::snapshot::{Footer, Header, Row, SCHEMA, Source, Sweep};
+use ibsr_proto::snapshot::Footer;
 
 use super::digest::Extent;
+use super::rows::{Close, Closing as _, Head, Seen, SweepHead};
 
 /// The longest line that we write is a header that lists 32,768 single ports; a line beyond
 /// this bound is no line of ours, for example a tail of NUL bytes after a power loss.
@@ -25,10 +26,10 @@ pub(super) fn next_line(input: &mut impl BufRead, line: &mut Vec<u8>) -> io::Res
 /// The sweeps of a segment.
 #[derive(Debug, Clone)]
 pub(super) struct Sweeps {
-    pub(super) first: Sweep,
-    pub(super) last: Sweep,
+    pub(super) first: SweepHead,
+    pub(super) last: Close,
     pub(super) count: u64,
-    /// Source rows in all of them.
+    /// Rows of counters in all of them.
     pub(super) rows: u64,
     /// Whether the conservation law held in each.
     pub(super) conserved: bool,
@@ -37,7 +38,7 @@ pub(super) struct Sweeps {
 /// What a segment holds.
 #[derive(Debug)]
 pub(super) struct Scan {
-    pub(super) header: Header,
+    pub(super) header: Head,
     /// `None`: not one whole sweep.
     pub(super) sweeps: Option<Sweeps>,
     /// Up to the last whole sweep and the gap rows that follow it.
@@ -80,27 +81,24 @@ enum Step {
 struct Walk {
     scan: Scan,
     read: Extent,
-    /// Source rows since the last sweep row, and the sweep they name.
+    /// Rows of counters since the last sweep row, and the sweep they name.
     open_rows: u64,
     open_seq: Option<u64>,
 }
 
 impl Walk {
     fn begin(line: &[u8]) -> Option<Self> {
-        let Ok(Row::Header(header)) = Row::from_line(line) else { return None };
-        if header.schema != SCHEMA {
-            return None;
-        }
+        let header = Head::from_line(line)?;
         let mut read = Extent::default();
         read.add(line, 1);
         let whole = read.clone();
-        let scan = Scan { header: *header, sweeps: None, whole, footer: None, unknown: 0 };
+        let scan = Scan { header, sweeps: None, whole, footer: None, unknown: 0 };
         Some(Self { scan, read, open_rows: 0, open_seq: None })
     }
 
     fn step(&mut self, line: &[u8]) -> Step {
-        let Ok(row) = Row::from_line(line) else { return Step::Wrong };
-        if let Row::Footer(footer) = row {
+        let Some(row) = self.scan.header.read(line) else { return Step::Wrong };
+        if let Seen::Footer(footer) = row {
             let is_right = self.open_rows == 0
                 && footer.lines == self.read.lines
                 && footer.sha256 == self.read.sha256();
@@ -108,27 +106,28 @@ impl Walk {
         }
         self.read.add(line, 1);
         let is_in_place = match row {
-            Row::Source(source) => self.source(&source),
-            Row::Sweep(sweep) => self.sweep(*sweep),
-            Row::Gap(_) => self.gap(),
-            Row::Unknown(_) => {
+            Seen::Counted(seq) => self.counted(seq),
+            Seen::Sweep(sweep) => self.sweep(sweep),
+            Seen::Gap => self.gap(),
+            Seen::Unknown => {
                 self.scan.unknown += 1;
                 true
             }
-            Row::Header(_) | Row::Footer(_) => false,
+            Seen::Header | Seen::Footer(_) => false,
         };
         if is_in_place { Step::On } else { Step::Wrong }
     }
 
-    fn source(&mut self, source: &Source) -> bool {
+    fn counted(&mut self, seq: u64) -> bool {
         self.open_rows += 1;
-        *self.open_seq.get_or_insert(source.seq) == source.seq
+        *self.open_seq.get_or_insert(seq) == seq
     }
 
-    fn sweep(&mut self, sweep: Sweep) -> bool {
-        let is_next = self.scan.sweeps.as_ref().is_none_or(|seen| seen.last.seq < sweep.seq);
+    fn sweep(&mut self, sweep: Close) -> bool {
+        let head = sweep.head();
+        let is_next = self.scan.sweeps.as_ref().is_none_or(|seen| seen.last.head().seq < head.seq);
         let is_closing =
-            sweep.rows == self.open_rows && self.open_seq.is_none_or(|seq| seq == sweep.seq);
+            head.rows == self.open_rows && self.open_seq.is_none_or(|seq| seq == head.seq);
         if !is_next || !is_closing {
             return false;
         }
@@ -151,13 +150,13 @@ impl Walk {
 }
 
 impl Sweeps {
-    fn begin(sweep: Sweep, rows: u64) -> Self {
-        let conserved = sweep.conserved;
-        Self { first: sweep.clone(), last: sweep, count: 1, rows, conserved }
+    fn begin(sweep: Close, rows: u64) -> Self {
+        let first = sweep.head();
+        Self { first, last: sweep, count: 1, rows, conserved: first.conserved }
     }
 
-    fn add(&mut self, sweep: Sweep, rows: u64) {
-        self.conserved &= sweep.conserved;
+    fn add(&mut self, sweep: Close, rows: u64) {
+        self.conserved &= sweep.head().conserved;
         self.count += 1;
         self.rows += rows;
         self.last = sweep;

@@ -11,7 +11,7 @@ struct Counting;
 
 thread_local! {
     /// Of this thread: other tests run beside this one. Needs no memory and no destructor.
-    static REQUESTS: Cell<u64> = const { Cell::new(0) };
+    pub(super) static REQUESTS: Cell<u64> = const { Cell::new(0) };
 }
 
 fn count() {

@@ -3,6 +3,7 @@
 //! reader of its own, which knows JSON and SHA-256 and nothing of the code under test.
 
 mod allocation;
+mod flows;
 mod lifecycle;
 mod planted;
 mod retention;
@@ -183,12 +184,12 @@ pub(super) fn sealed_rows(path: &Path) -> Vec<Value> {
     rows
 }
 
-/// Every sweep row closes as many source rows as it says, all with its number.
+/// Every sweep row closes as many rows of counters as it says, all with its number.
 fn check_sweeps(rows: &[Value]) {
     let mut open = 0;
     for row in rows {
         match row["type"].as_str().expect("a type") {
-            "source" => open += 1,
+            "source" | "flow" => open += 1,
             "sweep" => {
                 assert_eq!(row["rows"], std::mem::take(&mut open), "{row}");
             }

@@ -14,10 +14,11 @@ use libbpf_rs::MapHandle;
 use serde::Serialize;
 use sha2::{Digest as _, Sha256};
 
+use super::pinned::{Pinned, Sources};
+use super::sweep;
 use crate::batch::Walker;
 use crate::clock::{Moment, cpu_ns};
-use crate::pinned::{Pinned, Sources};
-use crate::sweep::{self, Plan};
+use crate::sweep::Plan;
 
 pub use endless::{Pass, until_eof};
 pub use rewrite::rewrite;
@@ -89,7 +90,7 @@ fn both(
 /// As the service sweeps.
 fn sweep(pinned: &Pinned, walker: &mut Walker, rows: Rows) -> Result<u64> {
     let since_boot_ns = (rows == Rows::Unlisted).then_some(u64::MAX);
-    let plan = Plan { seq: 0, since_boot_ns, at: Moment::now() };
+    let plan = Plan { seq: 0, since_boot_ns, at: Moment::now(), is_over: false };
     let (mut text, mut hasher) = (Vec::with_capacity(BUFFER_BYTES), Sha256::new());
     let reading = sweep::read(pinned, walker, &plan, |row| {
         RowRef::Source(row).write_to(&mut text);

@@ -13,7 +13,7 @@ use serde::Serialize;
 use super::{Rows, sweep};
 use crate::batch::Walker;
 use crate::clock::cpu_ns;
-use crate::pinned::Pinned;
+use crate::xdp::pinned::Pinned;
 
 const AT_ONCE: Timespec = Timespec { tv_sec: 0, tv_nsec: 0 };
 

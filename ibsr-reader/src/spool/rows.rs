@@ -1,0 +1,313 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! What the spool must know of rows, whichever sensor they are of: how they are written, which
+//! sweep they belong to, and what closes it.
+
+use ibsr_proto::addr::SourceAddr;
+use ibsr_proto::snapshot::cgroup::{self, FlowLife};
+use ibsr_proto::snapshot::{Footer, Header, Row, RowRef, SCHEMA, Sweep};
+use serde::Deserialize;
+
+/// A row that can be written.
+pub trait Line {
+    /// Appends it with its line feed.
+    fn write_to(&self, out: &mut Vec<u8>);
+}
+
+impl Line for RowRef<'_> {
+    fn write_to(&self, out: &mut Vec<u8>) {
+        RowRef::write_to(self, out);
+    }
+}
+
+impl Line for cgroup::RowRef<'_> {
+    fn write_to(&self, out: &mut Vec<u8>) {
+        cgroup::RowRef::write_to(self, out);
+    }
+}
+
+/// First line of a segment.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Head {
+    /// Of an interface.
+    Xdp(Header),
+    /// Of a cgroup.
+    Cgroup(cgroup::Header),
+}
+
+impl From<Header> for Head {
+    fn from(header: Header) -> Self {
+        Self::Xdp(header)
+    }
+}
+
+impl From<cgroup::Header> for Head {
+    fn from(header: cgroup::Header) -> Self {
+        Self::Cgroup(header)
+    }
+}
+
+impl Line for &Head {
+    fn write_to(&self, out: &mut Vec<u8>) {
+        match self {
+            Head::Xdp(header) => RowRef::Header(header).write_to(out),
+            Head::Cgroup(header) => cgroup::RowRef::Header(header).write_to(out),
+        }
+    }
+}
+
+impl Head {
+    /// From a line; `None` for one of another schema or of no sensor that is known.
+    pub(super) fn from_line(line: &[u8]) -> Option<Self> {
+        let head = match Row::from_line(line) {
+            Ok(Row::Header(header)) => Self::Xdp(*header),
+            _ => match cgroup::Row::from_line(line) {
+                Ok(cgroup::Row::Header(header)) => Self::Cgroup(*header),
+                _ => return None,
+            },
+        };
+        (head.schema() == SCHEMA).then_some(head)
+    }
+
+    fn schema(&self) -> &str {
+        match self {
+            Self::Xdp(header) => &header.schema,
+            Self::Cgroup(header) => &header.schema,
+        }
+    }
+
+    /// Host label.
+    pub(super) fn host(&self) -> &str {
+        match self {
+            Self::Xdp(header) => &header.host,
+            Self::Cgroup(header) => &header.host,
+        }
+    }
+
+    /// Boot id.
+    pub(super) fn boot_id(&self) -> &str {
+        match self {
+            Self::Xdp(header) => &header.boot_id,
+            Self::Cgroup(header) => &header.boot_id,
+        }
+    }
+
+    /// Scope.
+    pub(super) fn scope(&self) -> &str {
+        match self {
+            Self::Xdp(header) => &header.scope,
+            Self::Cgroup(header) => &header.scope,
+        }
+    }
+
+    /// Reads a line of the same file.
+    pub(super) fn read(&self, line: &[u8]) -> Option<Seen> {
+        match self {
+            Self::Xdp(_) => Row::from_line(line).ok().map(Seen::from),
+            Self::Cgroup(_) => cgroup::Row::from_line(line).ok().map(Seen::from),
+        }
+    }
+
+    /// The life that a counted row of the same file is about; `None` for other rows.
+    ///
+    /// # Errors
+    /// When a row of counters cannot be read.
+    pub(super) fn life(&self, line: &[u8]) -> serde_json::Result<Option<Life>> {
+        let (prefix, is_flow) = match self {
+            Self::Xdp(_) => (SOURCE_PREFIX, false),
+            Self::Cgroup(_) => (FLOW_PREFIX, true),
+        };
+        if !line.starts_with(prefix) {
+            return Ok(None);
+        }
+        let life = match is_flow {
+            true => Life::Flow(serde_json::from_slice(line)?),
+            false => Life::Source(serde_json::from_slice(line)?),
+        };
+        Ok(Some(life))
+    }
+
+    /// Appends a counted row as one of sweep `seq`; false when it is none.
+    pub(super) fn write_as_of(&self, line: &[u8], seq: u64, out: &mut Vec<u8>) -> bool {
+        match self {
+            Self::Xdp(_) => {
+                let Ok(Row::Source(mut source)) = Row::from_line(line) else { return false };
+                source.seq = seq;
+                RowRef::Source(&source).write_to(out);
+            }
+            Self::Cgroup(_) => {
+                let Ok(cgroup::Row::Flow(mut flow)) = cgroup::Row::from_line(line) else {
+                    return false;
+                };
+                flow.seq = seq;
+                cgroup::RowRef::Flow(&flow).write_to(out);
+            }
+        }
+        true
+    }
+}
+
+/// How rows of counters begin that we write.
+const SOURCE_PREFIX: &[u8] = br#"{"type":"source","#;
+const FLOW_PREFIX: &[u8] = br#"{"type":"flow","#;
+
+/// What identifies one life of what is counted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(super) enum Life {
+    Source(SourceLife),
+    Flow(FlowLife),
+}
+
+/// The same of a source.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Deserialize)]
+pub(super) struct SourceLife {
+    src: SourceAddr,
+    dst_port: u16,
+    born_boot_ns: u64,
+}
+
+/// What a line is.
+#[derive(Debug)]
+pub(super) enum Seen {
+    Header,
+    /// Counters, and the sweep they name.
+    Counted(u64),
+    Sweep(Close),
+    Gap,
+    Footer(Footer),
+    Unknown,
+}
+
+impl From<Row> for Seen {
+    fn from(row: Row) -> Self {
+        match row {
+            Row::Header(_) => Self::Header,
+            Row::Sweep(sweep) => Self::Sweep(Close::Xdp(sweep)),
+            Row::Source(source) => Self::Counted(source.seq),
+            Row::Gap(_) => Self::Gap,
+            Row::Footer(footer) => Self::Footer(footer),
+            Row::Unknown(_) => Self::Unknown,
+        }
+    }
+}
+
+impl From<cgroup::Row> for Seen {
+    fn from(row: cgroup::Row) -> Self {
+        match row {
+            cgroup::Row::Header(_) => Self::Header,
+            cgroup::Row::Sweep(sweep) => Self::Sweep(Close::Cgroup(sweep)),
+            cgroup::Row::Flow(flow) => Self::Counted(flow.seq),
+            cgroup::Row::Gap(_) => Self::Gap,
+            cgroup::Row::Footer(footer) => Self::Footer(footer),
+            cgroup::Row::Unknown(_) => Self::Unknown,
+        }
+    }
+}
+
+/// What every row has that closes a sweep.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+pub struct SweepHead {
+    /// Its number.
+    pub seq: u64,
+    /// First of the sweeps that were merged into it.
+    #[serde(default)]
+    pub merged_from_seq: Option<u64>,
+    /// Start of its interval; 0 for a full one.
+    pub since_boot_ns: u64,
+    /// End of its interval.
+    pub at_boot_ns: u64,
+    /// Rows of counters.
+    pub rows: u64,
+    /// Entries in the table.
+    pub entries: u64,
+    /// Capacity of the table.
+    pub max_entries: u64,
+    /// Whether the law held.
+    pub conserved: bool,
+    /// Whether the program was attached.
+    pub attached: bool,
+    /// Time spent reading the maps.
+    pub read_us: u64,
+}
+
+/// A row that closes a sweep.
+pub trait Closing {
+    /// What it has in common with all of its kind.
+    fn head(&self) -> SweepHead;
+    /// Appends it with its line feed.
+    fn write_to(&self, out: &mut Vec<u8>);
+}
+
+macro_rules! closing {
+    ($row:ty, $write:path) => {
+        impl Closing for $row {
+            fn head(&self) -> SweepHead {
+                SweepHead {
+                    seq: self.seq,
+                    merged_from_seq: self.merged_from_seq,
+                    since_boot_ns: self.since_boot_ns,
+                    at_boot_ns: self.at_boot_ns,
+                    rows: self.rows,
+                    entries: self.entries,
+                    max_entries: self.max_entries,
+                    conserved: self.conserved,
+                    attached: self.attached,
+                    read_us: self.read_us,
+                }
+            }
+
+            fn write_to(&self, out: &mut Vec<u8>) {
+                $write(self).write_to(out);
+            }
+        }
+    };
+}
+
+closing!(Sweep, RowRef::Sweep);
+closing!(cgroup::Sweep, cgroup::RowRef::Sweep);
+
+/// A row that closes a sweep of a file.
+#[derive(Debug, Clone)]
+pub(super) enum Close {
+    Xdp(Box<Sweep>),
+    Cgroup(Box<cgroup::Sweep>),
+}
+
+impl Closing for Close {
+    fn head(&self) -> SweepHead {
+        match self {
+            Self::Xdp(sweep) => sweep.head(),
+            Self::Cgroup(sweep) => sweep.head(),
+        }
+    }
+
+    fn write_to(&self, out: &mut Vec<u8>) {
+        match self {
+            Self::Xdp(sweep) => Closing::write_to(&**sweep, out),
+            Self::Cgroup(sweep) => Closing::write_to(&**sweep, out),
+        }
+    }
+}
+
+impl Close {
+    /// Itself as the end of all sweeps since `first`, with `rows` rows.
+    pub(super) fn merged(&self, first: SweepHead, rows: u64, conserved: bool) -> Self {
+        let merged_from_seq = Some(first.merged_from_seq.unwrap_or(first.seq));
+        let since_boot_ns = first.since_boot_ns;
+        match self {
+            Self::Xdp(last) => Self::Xdp(Box::new(Sweep {
+                merged_from_seq,
+                since_boot_ns,
+                rows,
+                conserved,
+                ..(**last).clone()
+            })),
+            Self::Cgroup(last) => Self::Cgroup(Box::new(cgroup::Sweep {
+                merged_from_seq,
+                since_boot_ns,
+                rows,
+                conserved,
+                ..(**last).clone()
+            })),
+        }
+    }
+}

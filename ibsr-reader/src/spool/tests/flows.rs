@@ -1,0 +1,253 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! The same spool with the rows of a cgroup: written without memory, cut anywhere, merged.
+
+use std::fs;
+use std::io::BufReader;
+use std::path::PathBuf;
+
+use ibsr_proto::container::Container;
+use ibsr_proto::pins::Scope;
+use ibsr_proto::snapshot::SegmentName;
+use ibsr_proto::snapshot::cgroup::words::{
+    Device, Direction, ErrorName, Family, Hex, Learned, Protocol, Steps, TcpState,
+};
+use ibsr_proto::snapshot::cgroup::{Flow, Header, Owner, Sweep, Totals};
+use rustix::fs::Timespec;
+
+use super::allocation::REQUESTS;
+use super::{BOOT, at_boot_ns, names, sealed_rows, seqs, wide};
+use crate::spool::dir::Dir;
+use crate::spool::scan::scan;
+use crate::spool::{Spool, coarsen};
+
+const PREFIX: &str = "host-cg-web-0af3c9d1-";
+const ROWS: u64 = 10_000;
+
+fn scope() -> Scope {
+    Scope::cgroup("web").expect("a scope")
+}
+
+fn header() -> Header {
+    Header {
+        schema: "ibsr/1".into(),
+        tool: "test".into(),
+        host: "host".into(),
+        boot_id: BOOT.into(),
+        scope: scope().to_string(),
+        cgroup_id: 7,
+        cgroup_path: "/web".into(),
+        epoch: "a".into(),
+        attached_boot_ns: 1,
+        programs_sha256: "00".into(),
+        evidence: "plain".into(),
+        missing: Vec::new(),
+        period_ms: 1_000,
+        max_flows: 16,
+    }
+}
+
+fn owner() -> Owner<'static> {
+    Owner {
+        tgid: 1,
+        comm: "curl".into(),
+        uid: 2,
+        euid: 3,
+        capabilities: Hex(4),
+        start_boot_ns: 5,
+        met_boot_ns: 6,
+        exe_inode: 7,
+        exe_device: Device(8),
+        exec_id: 9,
+        cgroup_id: 10,
+        cgroup_path: Some("/other".into()),
+        parent_tgid: 11,
+        parent_comm: "sh".into(),
+        parent_start_boot_ns: 12,
+    }
+}
+
+/// A row with everything set.
+fn flow(seq: u64, number: u64) -> Flow<'static> {
+    let runtime = Container { runtime: "docker".into(), id: "4b".into(), pod: None };
+    Flow {
+        seq,
+        socket: number,
+        direction: Direction(1),
+        protocol: Protocol(6),
+        family: Family(10),
+        local_addr: Some("2001:db8::1".parse().expect("an address")),
+        local_port: 40_000,
+        remote_addr: Some("2001:db8::2".parse().expect("an address")),
+        remote_port: Some(443),
+        holder: 9,
+        steps: Steps(0x3ff),
+        tcp_state: TcpState(7),
+        error: ErrorName(110),
+        packets_in: seq,
+        bytes_in: 60 * seq,
+        packets_out: seq,
+        bytes_out: 60 * seq,
+        retransmits: 1,
+        born_boot_ns: 1,
+        last_boot_ns: at_boot_ns(seq),
+        connect_boot_ns: 2,
+        established_boot_ns: 3,
+        closed_boot_ns: 4,
+        netns_cookie: 5,
+        cgroup_id: 6,
+        cgroup_path: Some("/system.slice/web.service".into()),
+        container: Some(runtime),
+        learned: Learned(6),
+        owner_key: Some(Hex(0xfeed)),
+        owner: Some(owner()),
+    }
+}
+
+fn sweep(seq: u64, since_boot_ns: u64, rows: u64) -> Sweep {
+    Sweep {
+        seq,
+        merged_from_seq: None,
+        since_boot_ns,
+        at_boot_ns: at_boot_ns(seq),
+        at_unix_ms: 1,
+        rows,
+        entries: rows,
+        max_entries: 16,
+        attributed: 0,
+        attributed_bytes: 0,
+        evicted: 0,
+        evicted_bytes: 0,
+        during_read: 0,
+        conserved: true,
+        owners_missing: 0,
+        paths_missing: 0,
+        totals: Totals { created: seq, ..Totals::default() },
+        attached: true,
+        read_us: 1,
+    }
+}
+
+struct Bench {
+    root: tempfile::TempDir,
+    spool: Spool,
+}
+
+impl Bench {
+    fn new() -> Self {
+        let root = tempfile::tempdir().expect("a directory");
+        let mut spool = Spool::open(root.path(), &scope(), wide(), None).expect("opens");
+        spool.set_header(header());
+        Self { root, spool }
+    }
+
+    fn write_sweep(&mut self, seq: u64, flows: u64) {
+        self.spool.begin_sweep(seq);
+        (1..=flows).for_each(|number| self.spool.flow(&flow(seq, number)));
+        let since = if self.spool.needs_full() { 0 } else { at_boot_ns(seq - 1) };
+        self.spool.end_sweep(&sweep(seq, since, flows)).expect("a sweep is written");
+    }
+
+    fn seal(&mut self) -> PathBuf {
+        self.spool.seal().expect("seals").expect("a segment")
+    }
+}
+
+#[test]
+fn no_flow_row_asks_for_memory() {
+    let mut bench = Bench::new();
+    let row = flow(1, 7);
+    let mut requests = [0; 2];
+    for (requests, seq) in requests.iter_mut().zip(1..) {
+        bench.spool.begin_sweep(seq);
+        let before = REQUESTS.get();
+        for _row in 0..ROWS {
+            bench.spool.flow(&row);
+        }
+        *requests = REQUESTS.get() - before;
+        bench.spool.end_sweep(&sweep(seq, 0, ROWS)).expect("room for the sweep");
+    }
+    assert!(requests[0] < 100 && requests[1] == 0, "{requests:?}");
+}
+
+/// R1: killed anywhere. Every prefix of a segment becomes the sweeps that are whole in it.
+#[test]
+fn a_segment_of_flows_cut_at_any_byte_is_sealed_up_to_its_last_whole_sweep() {
+    let mut bench = Bench::new();
+    (1..=3).for_each(|seq| bench.write_sweep(seq, 2));
+    let bytes = fs::read(bench.seal()).expect("the segment");
+    let (mut ends, mut at) = (Vec::new(), 0);
+    for line in bytes.split_inclusive(|byte| *byte == b'\n') {
+        at += line.len();
+        ends.extend(line.starts_with(br#"{"type":"sweep""#).then_some(at));
+    }
+    for cut in (0..bytes.len()).step_by(37).chain(ends.iter().copied()) {
+        let root = tempfile::tempdir().expect("a directory");
+        let dir = root.path().join("cg-web");
+        fs::create_dir_all(&dir).expect("a directory");
+        let part = dir.join(format!(".{PREFIX}000000000001.jsonl.part"));
+        fs::write(part, &bytes[..cut]).expect("a file");
+        let spool = Spool::open(root.path(), &scope(), wide(), None).expect("opens");
+        let sweeps = ends.iter().filter(|end| **end <= cut).count();
+        let found = names(&dir);
+        if sweeps == 0 {
+            assert_eq!(found, [format!(".{PREFIX}000000000001.jsonl.part.damaged")]);
+            continue;
+        }
+        assert_eq!(found, [format!("{PREFIX}000000000001.jsonl")]);
+        let rows = sealed_rows(&dir.join(&found[0]));
+        assert_eq!(seqs(&rows), (1..=sweeps as u64).collect::<Vec<_>>());
+        assert_eq!(spool.next_seq(BOOT, 0), sweeps as u64 + 1);
+    }
+}
+
+fn merge(root: &tempfile::TempDir, path: &std::path::Path) -> Option<PathBuf> {
+    let dir = Dir::open(root.path(), &scope()).expect("opens");
+    let file_name = path.file_name().and_then(|name| name.to_str()).expect("a name");
+    let name = SegmentName::parse(file_name, "cg-web").expect("a segment");
+    let bytes = fs::metadata(path).expect("there").len();
+    let time = Timespec { tv_sec: 1, tv_nsec: 0 };
+    let merged = coarsen::merge_with(&dir, &name, bytes, time, 2).expect("merges");
+    merged.map(|merged| path.with_file_name(merged.name.to_string()))
+}
+
+/// Counters are cumulative: of each life the last row says all, and the sums stay.
+#[test]
+fn sweeps_of_flows_are_merged_into_one() {
+    let mut bench = Bench::new();
+    bench.write_sweep(1, 3);
+    bench.write_sweep(2, 2);
+    bench.write_sweep(3, 1);
+    let path = bench.seal();
+    // The spool holds the lock of its directory.
+    let Bench { root, spool } = bench;
+    drop(spool);
+    let rows = sealed_rows(&merge(&root, &path).expect("smaller"));
+    let flows: Vec<(u64, u64, u64)> = rows
+        .iter()
+        .filter(|row| row["type"] == "flow")
+        .map(|row| ["seq", "socket", "packets_in"].map(|name| row[name].as_u64().expect("number")))
+        .map(|[seq, socket, packets]| (socket, seq, packets))
+        .collect();
+    assert_eq!(flows, [(3, 3, 1), (2, 3, 2), (1, 3, 3)], "all of the last sweep");
+    let last = rows.iter().find(|row| row["type"] == "sweep").expect("one sweep");
+    assert_eq!(
+        (&last["seq"], &last["merged_from_seq"], &last["rows"]),
+        (&3.into(), &1.into(), &3.into())
+    );
+    assert_eq!(last["totals"]["created"], 3);
+}
+
+/// Rows of names and of behaviour will come: they are kept and counted, and a file with them is
+/// not merged by who does not know them.
+#[test]
+fn rows_that_are_yet_to_come_are_kept() {
+    let mut bench = Bench::new();
+    bench.write_sweep(1, 1);
+    bench.write_sweep(2, 1);
+    let text = fs::read_to_string(bench.seal()).expect("text");
+    let (head, rest) = text.split_once('\n').expect("a header");
+    let with_name = format!("{head}\n{{\"type\":\"name\",\"seq\":1}}\n{rest}");
+    let found = scan(&mut BufReader::new(with_name.as_bytes())).expect("reads").expect("a header");
+    assert_eq!((found.unknown, found.sweeps.map(|sweeps| sweeps.count)), (1, Some(2)));
+    assert!(found.footer.is_none(), "its footer is of the file without that row");
+}
