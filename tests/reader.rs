@@ -1,6 +1,12 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! The reader on real pins: rights, restarts, epochs, churn, a million entries.
 
+#[path = "reader/cgroup.rs"]
+mod cgroup;
+#[path = "reader/cgroup_faults.rs"]
+mod cgroup_faults;
+#[path = "reader/cgroup_stage.rs"]
+mod cgroup_stage;
 #[path = "reader/clocks.rs"]
 mod clocks;
 #[path = "reader/epochs.rs"]

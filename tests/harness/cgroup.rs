@@ -9,7 +9,8 @@ use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
 
-use ibsr_proto::cgroup_abi::{CgroupTotals, Flow, FlowKey, Owner};
+use ibsr_proto::cgroup_abi::{CgroupMeta, CgroupTotals, Flow, FlowKey, Owner};
+use ibsr_proto::pins;
 use libbpf_rs::{Iter, Link, MapCore as _, MapFlags, Object};
 use zerocopy::{FromBytes as _, IntoBytes as _};
 
@@ -172,6 +173,23 @@ impl CgroupSensor {
         let mut said = Vec::new();
         files.read_to_end(&mut said).expect("the walk ends");
         assert!(said.is_empty(), "it says nothing");
+    }
+
+    /// Pins maps and links under `dir`, which exists, as the loader does, described by `meta`.
+    pub fn pin(&mut self, dir: &Path, meta: &CgroupMeta) {
+        for mut map in self.object.maps_mut() {
+            let kernel_name = map.name().to_string_lossy().into_owned();
+            let pin = pins::CGROUP_MAPS.iter().find(|(_, name)| *name == kernel_name);
+            let Some((pin, _)) = pin else { continue };
+            if *pin == pins::META {
+                map.update(&0_u32.to_ne_bytes(), meta.as_bytes(), MapFlags::ANY).expect("writable");
+            }
+            map.pin(dir.join(pin)).expect("bpffs is writable");
+        }
+        for (number, link) in self.links.iter_mut().enumerate() {
+            let name = format!("{}{number}", pins::LINK_PREFIX);
+            link.pin(dir.join(name)).expect("bpffs is writable");
+        }
     }
 
     /// Detaches every program; what the maps hold stays.

@@ -11,6 +11,7 @@ pub mod actor;
 pub mod bench;
 pub mod bpffs;
 pub mod cgroup;
+pub mod flow_segments;
 pub mod frames;
 pub mod kernel;
 pub mod netns;

@@ -17,12 +17,12 @@ use crate::scope::{Design, Made, SCOPE, spool};
 use crate::sealed::{Sealed, sealed};
 use crate::tables::{empty_set, put, with_sets};
 
-const NOBODY: u32 = 65_534;
+pub const NOBODY: u32 = 65_534;
 /// A group that no account of the machine is in.
-const PIN_GID: u32 = 61_234;
+pub const PIN_GID: u32 = 61_234;
 
 /// The program where anybody may run it; the build directory may be closed.
-fn public_program(dir: &Path) -> PathBuf {
+pub fn public_program(dir: &Path) -> PathBuf {
     let copy = dir.join("ibsr-reader");
     fs::copy(program("ibsr-reader"), &copy).expect("a copy");
     copy
