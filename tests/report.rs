@@ -3,6 +3,8 @@
 
 #[path = "report/bucket.rs"]
 mod bucket;
+#[path = "report/cgroups.rs"]
+mod cgroups;
 #[path = "report/duckdb.rs"]
 mod duckdb;
 #[path = "report/engines.rs"]

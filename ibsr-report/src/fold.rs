@@ -61,6 +61,7 @@ pub fn fold(input: &InputArgs, folding: &Folding) -> anyhow::Result<Partial> {
         .map_or(1, NonZeroUsize::get);
     let gathered = gather(&input.inputs, &input.s3, input.input_format)?;
     let verified = verify(&gathered.files, threads);
+    verified.check_sensor()?;
     fold_verified(verified, folding, threads)
 }
 

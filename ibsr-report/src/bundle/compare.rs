@@ -30,7 +30,7 @@ pub struct Inputs {
 /// noticed by who holds all of them.
 #[must_use]
 pub fn inputs(manifest: &Manifest, found: Verified) -> Inputs {
-    let Verified { segments, refused } = found;
+    let Verified { segments, refused, other_sensor } = found;
     let signed: BTreeMap<String, &Item> =
         manifest.inputs.iter().map(|item| (item.sha256.to_string(), item)).collect();
     let (own, others): (Vec<Segment>, Vec<Segment>) =
@@ -50,7 +50,7 @@ pub fn inputs(manifest: &Manifest, found: Verified) -> Inputs {
         }
     }
     faults.sort_by(|a, b| a.name.cmp(&b.name));
-    Inputs { verified: Verified { segments: own, refused }, later, faults }
+    Inputs { verified: Verified { segments: own, refused, other_sensor }, later, faults }
 }
 
 fn absent(item: &Item, others: &[Segment], refused: &[RefusedFile]) -> Fault {

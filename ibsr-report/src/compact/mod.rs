@@ -50,6 +50,7 @@ pub fn compact(args: &CompactArgs) -> anyhow::Result<Answer> {
         .map_or(1, NonZeroUsize::get);
     let gathered = gather(&args.input.inputs, &args.input.s3, args.input.input_format)?;
     let verified = verify(&gathered.files, threads);
+    verified.check_sensor()?;
     let days = day::split(verified.segments);
     let mut names = HashSet::new();
     if let Some(day) = days.iter().find(|day| !names.insert(&day.path)) {

@@ -7,6 +7,7 @@
 use std::io::{self, BufRead};
 
 use ibsr_proto::abi::hex;
+use ibsr_proto::pins::Scope;
 use ibsr_proto::snapshot::{Footer, Header, Row, RowRef, SCHEMA, Sweep};
 use sha2::{Digest as _, Sha256};
 
@@ -89,6 +90,9 @@ pub enum ScanError {
     /// Written by a version that this one does not know.
     #[error("its schema is `{0}`, this program reads `{SCHEMA}`")]
     Schema(String),
+    /// It is no recording of an interface.
+    #[error("it is of `{0}`, a sensor that sees no sources")]
+    OtherSensor(String),
     /// It was not sealed, or was cut.
     #[error("it does not end with a footer: not sealed, or cut")]
     NoFooter,
@@ -168,14 +172,19 @@ pub fn scan(reader: impl BufRead) -> Result<Contents, ScanError> {
 }
 
 fn read_header(line: &[u8]) -> Result<Header, ScanError> {
-    /// The schema is asked first: a later one may have another header.
+    /// What is asked first: a later schema, or another sensor, may have another header.
     #[derive(serde::Deserialize)]
-    struct SchemaOnly {
+    struct Kind {
         schema: String,
+        #[serde(default)]
+        scope: String,
     }
-    let SchemaOnly { schema } = serde_json::from_slice(line).map_err(|_| ScanError::NoHeader)?;
+    let Kind { schema, scope } = serde_json::from_slice(line).map_err(|_| ScanError::NoHeader)?;
     if schema != SCHEMA {
         return Err(ScanError::Schema(schema));
+    }
+    if scope.parse::<Scope>().is_ok_and(|scope| scope.is_cgroup()) {
+        return Err(ScanError::OtherSensor(scope));
     }
     match Row::from_line(line) {
         Ok(Row::Header(header)) => Ok(*header),
@@ -242,6 +251,10 @@ mod tests {
         assert!(error("").contains("no header"));
         assert!(error("{\"type\":\"sweep\"}\n").contains("no header"));
         assert!(error(&header("ibsr/2")).contains("`ibsr/2`"));
+        assert!(
+            error("{\"type\":\"header\",\"schema\":\"ibsr/1\",\"scope\":\"cg-web\"}\n")
+                .contains("`cg-web`")
+        );
         let open = header(SCHEMA) + "any line\n";
         assert!(error(&(open.clone() + &footer(&open, 2))).contains("closes a sweep"));
         assert!(error(&rows).contains("not sealed"));

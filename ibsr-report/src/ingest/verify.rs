@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! First pass over every file: which of them are whole.
 
-use tracing::warn;
+use anyhow::bail;
+use tracing::{info, warn};
 
 use super::discover::Found;
 use super::scan::{ScanError, Segment, scan};
@@ -17,6 +18,8 @@ pub struct Verified {
     pub segments: Vec<Segment>,
     /// Files that cannot be used.
     pub refused: Vec<RefusedFile>,
+    /// Files of the sensor of a cgroup: nothing is wrong with them, and nothing of them is used.
+    pub other_sensor: usize,
 }
 
 /// A file that cannot be used.
@@ -40,6 +43,7 @@ pub fn verify(files: &[Found], threads: usize) -> Verified {
         let Found { origin, place, name } = file;
         match scanned {
             Ok(contents) => verified.segments.push(Segment { origin, place, name, contents }),
+            Err(ScanError::OtherSensor(_)) => verified.other_sensor += 1,
             Err(error) => {
                 let reason = error.to_string();
                 if verified.refused.len() < MAX_LOGGED {
@@ -49,5 +53,25 @@ pub fn verify(files: &[Found], threads: usize) -> Verified {
             }
         }
     }
+    if verified.other_sensor > 0 {
+        info!(segments = verified.other_sensor, "segments of cgroups passed over");
+    }
     verified
+}
+
+impl Verified {
+    /// That there is something of an interface, where there is something at all.
+    ///
+    /// # Errors
+    /// When all that was found is of cgroups.
+    pub fn check_sensor(&self) -> anyhow::Result<()> {
+        if self.other_sensor == 0 || !self.segments.is_empty() || !self.refused.is_empty() {
+            return Ok(());
+        }
+        bail!(
+            "failed to find a segment of an interface: {} of cgroups hold flows, and no source that a \
+             rule could act on\nhint: name segments of an `xdp-` scope; docs/queries.md asks flows",
+            self.other_sensor
+        )
+    }
 }
