@@ -8,6 +8,8 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use ibsr_proto::snapshot::Row;
+use ibsr_proto::snapshot::cgroup::{Flow, words::Direction};
+use ibsr_tests::flow_segments::{flow, write};
 use ibsr_tests::process::{program, say};
 use ibsr_tests::segments::{SegmentSpec, Traffic, rows};
 
@@ -93,6 +95,50 @@ fn the_duckdb_query_finds_the_top_senders() {
         "DuckDB is missing: run `cargo xtask test`"
     );
     assert_eq!(said.expect_code(0).stdout.lines().collect::<Vec<_>>(), truth);
+}
+
+/// Two processes, three servers, two sweeps: counters are cumulative, so the first sweep counts
+/// for nothing; a listener's row and an incoming flow are no talk to anybody.
+fn flows() -> (tempfile::TempDir, Vec<&'static str>) {
+    let dir = tempfile::tempdir().expect("a temporary directory");
+    let incoming = Flow { direction: Direction(2), ..flow(9, "nginx", 3, 9_999) };
+    let early = vec![flow(1, "curl", 1, 100), flow(2, "curl", 1, 10), incoming.clone()];
+    let late =
+        vec![flow(1, "curl", 1, 700), flow(3, "curl", 2, 50), flow(4, "psql", 1, 300), incoming];
+    let _path = write(dir.path(), &[early, late]);
+    let truth = vec![
+        "curl\t198.51.100.1\t443\t710\t2",
+        "psql\t198.51.100.1\t443\t300\t1",
+        "curl\t198.51.100.2\t443\t50\t1",
+    ];
+    (dir, truth)
+}
+
+/// The fenced code of `language` below the heading about flows.
+fn who_talks(language: &str, spool: &Path) -> String {
+    let text = fs::read_to_string(root().join("docs/queries.md")).expect("the page exists");
+    let section = text.split_once("\n## Who talks to whom\n").expect("the heading exists").1;
+    let from = section.split_once(&format!("```{language}\n")).expect("it has such code").1;
+    let code = from.split_once("```").expect("the code ends").0;
+    code.replace("SPOOL", &spool.display().to_string())
+}
+
+#[test]
+fn the_jq_query_finds_who_talks_to_whom() {
+    let (spool, truth) = flows();
+    let said = say(Command::new("bash").args(["-c", &who_talks("sh", spool.path())]));
+    assert_eq!(said.expect_code(0).stdout.lines().collect::<Vec<_>>(), truth);
+}
+
+#[test]
+fn the_duckdb_query_finds_who_talks_to_whom() {
+    let (spool, truth) = flows();
+    let script = "import sys, duckdb\n\
+                  for row in duckdb.sql(sys.argv[1]).fetchall(): print(*row, sep='\\t')";
+    let modules = program("xtask").parent().expect("a folder").join("../tools/python");
+    let mut command = Command::new("python3");
+    command.args(["-c", script, &who_talks("sql", spool.path())]).env("PYTHONPATH", &modules);
+    assert_eq!(say(&mut command).expect_code(0).stdout.lines().collect::<Vec<_>>(), truth);
 }
 
 #[test]

@@ -72,6 +72,11 @@ mod tests {
             "fleet/ibsr/host=rpc-7/scope=xdp-eth0/date=2023-11-14/hour=22/\
              rpc-7-xdp-eth0-0af3c9d1-000000000017.jsonl.zst"
         );
+        let name = SegmentName::parse("h1-cg-web.1-0af3c9d1-000000000001.jsonl", "cg-web.1");
+        assert_eq!(
+            object_key("", &name.expect("a name"), Some(0), Compression::None),
+            "host=h1/scope=cg-web.1/date=1970-01-01/hour=00/h1-cg-web.1-0af3c9d1-000000000001.jsonl"
+        );
         assert!(
             key("", Some(0), Compression::None).starts_with("host=rpc-7/scope=xdp-eth0/date=1970")
         );
