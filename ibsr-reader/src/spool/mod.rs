@@ -36,7 +36,7 @@ use dir::Dir;
 pub use error::SpoolError;
 use part::Part;
 use retain::Retention;
-use rows::Line;
+use rows::{Closed, Line};
 pub use rows::{Closing, Head, SweepHead};
 
 /// When to seal, and what the spool may hold.
@@ -371,15 +371,6 @@ impl Spool {
         if let Err(error) = self.dir.remove(part_name) {
             tracing::debug!(%error, "lost segment stays");
         }
-    }
-}
-
-/// A row that closes a sweep, as a line.
-struct Closed<'a, C>(&'a C);
-
-impl<C: Closing> Line for Closed<'_, C> {
-    fn write_to(&self, out: &mut Vec<u8>) {
-        self.0.write_to(out);
     }
 }
 

@@ -265,6 +265,15 @@ macro_rules! closing {
 closing!(Sweep, RowRef::Sweep);
 closing!(cgroup::Sweep, cgroup::RowRef::Sweep);
 
+/// The same as a line.
+pub(super) struct Closed<'a, C>(pub(super) &'a C);
+
+impl<C: Closing> Line for Closed<'_, C> {
+    fn write_to(&self, out: &mut Vec<u8>) {
+        self.0.write_to(out);
+    }
+}
+
 /// A row that closes a sweep of a file.
 #[derive(Debug, Clone)]
 pub(super) enum Close {

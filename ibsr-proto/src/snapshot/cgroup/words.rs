@@ -25,7 +25,6 @@ macro_rules! words {
 
             /// Whether it stands for nothing.
             #[must_use]
-            #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde calls it so")]
             pub const fn is_zero(&self) -> bool {
                 self.0 == 0
             }
