@@ -112,7 +112,7 @@ fn every_connection_of_a_load_is_a_row_with_all_of_its_truth() {
         (last.evicted, last.evicted_bytes, last.owners_missing, last.paths_missing),
         (0, 0, 0, 0)
     );
-    assert!(last.attached && sweeps.len() > 3, "{} sweeps", sweeps.len());
+    assert!(last.attached && sweeps.len() > 1, "{} sweeps", sweeps.len());
 
     let numbers: BTreeMap<u32, usize> =
         pairs.iter().enumerate().map(|(number, (client, _))| (client.pid(), number)).collect();
