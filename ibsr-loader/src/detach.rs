@@ -73,14 +73,12 @@ fn check_xdp(dirs: &[PathBuf; 2]) -> Result<Vec<PathBuf>> {
 }
 
 fn check_cgroup(dirs: &[PathBuf; 2]) -> Result<Vec<PathBuf>> {
-    let mut there = Vec::new();
-    for found in [installed::cgroup::read(&dirs[0])?, installed::cgroup::read(&dirs[1])?] {
-        if let Some(found) = found {
-            found.check_ours()?;
-            there.push(found.dir);
-        }
-    }
-    Ok(there)
+    let found = [installed::cgroup::read(&dirs[0])?, installed::cgroup::read(&dirs[1])?];
+    let ours = |found: installed::cgroup::Installed| -> Result<PathBuf> {
+        found.check_ours()?;
+        Ok(found.dir)
+    };
+    found.into_iter().flatten().map(ours).collect()
 }
 
 /// Removes our pins and takes the programs off; returns what is not ours.

@@ -240,7 +240,8 @@ pub fn link_info(link: BorrowedFd<'_>) -> io::Result<LinkInfo> {
     let ifindex = if is_xdp { unsafe { info.__bindgen_anon_1.xdp.ifindex } } else { 0 };
     let is_cgroup = info.type_ == libbpf_sys::BPF_LINK_TYPE_CGROUP;
     // SAFETY: the same.
-    let cgroup_id = is_cgroup.then(|| unsafe { info.__bindgen_anon_1.cgroup.cgroup_id });
+    let cgroup_id = unsafe { info.__bindgen_anon_1.cgroup.cgroup_id };
+    let cgroup_id = is_cgroup.then_some(cgroup_id);
     Ok(LinkInfo { id: info.id, prog_id: info.prog_id, is_xdp, ifindex, cgroup_id })
 }
 
