@@ -3,6 +3,8 @@
 
 use std::path::PathBuf;
 use std::process::Command;
+use std::thread;
+use std::time::Duration;
 
 use ibsr_proto::cgroup_abi::{CgroupMeta, CgroupTotals, Flow, FlowKey};
 use ibsr_proto::pins::{CGROUP_MAPS, CGROUP_PROGS, FLOWS, META, Scope, TOTALS};
@@ -66,6 +68,25 @@ impl Site {
         let report: Value = serde_json::from_str(&said.stdout)
             .unwrap_or_else(|error| panic!("{error}: {}{}", said.stdout, said.stderr));
         (said.code.expect("an exit code"), report["scopes"][0].clone())
+    }
+
+    /// Waits until `status` names this problem: the kernel takes links off a removed cgroup some
+    /// time after it is gone.
+    #[track_caller]
+    pub fn assert_says_soon(&self, problem: &str) {
+        const TRIES: u32 = 100;
+        const PAUSE: Duration = Duration::from_millis(50);
+        let mut last = Value::Null;
+        for _ in 0..TRIES {
+            let (code, scope) = self.status();
+            let first = scope["problems"][0]["problem"].as_str().unwrap_or_default();
+            if code == 1 && first.contains(problem) {
+                return;
+            }
+            last = scope;
+            thread::sleep(PAUSE);
+        }
+        panic!("status does not say `{problem}`: {last:#}");
     }
 
     #[track_caller]
