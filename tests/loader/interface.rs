@@ -83,7 +83,7 @@ fn a_recreated_interface_is_attached_again() {
         world.pair.wire();
     }
     let traffic = Traffic::start(&world.pair);
-    let _said = world.attach("").expect_stderr("its interface was deleted");
+    let _said = world.attach("").expect_stderr("what it was attached to was deleted");
     world.assert_healthy();
     assert_ne!(world.meta().epoch, epoch, "new maps, new epoch");
     traffic.assert_unaffected();
