@@ -21,7 +21,7 @@ use crate::meta::{self, Epoch};
 use crate::object::cgroup::{self as object, Knobs, Loaded, Settings};
 use crate::object::{Storage, random};
 use crate::pindir::{PinRoot, Stage};
-use crate::plan::{Course, Wanted, choose};
+use crate::plan::{Course, Wanted, Why, choose};
 use crate::preflight;
 use crate::privilege;
 use crate::upgrade::cgroup as switch;
@@ -84,7 +84,12 @@ impl Attach {
             }
         }
         let current = found.as_ref().map(Installed::current);
-        let course = choose(current.as_ref(), &self.wanted);
+        let course = match choose(current.as_ref(), &self.wanted) {
+            Course::OtherTarget(_) if found.as_ref().is_some_and(|found| self.succeeds(found)) => {
+                Course::Replace(Why::TargetDeleted)
+            }
+            course => course,
+        };
         debug!(?course, "course chosen");
         match (course, &found) {
             (Course::Replace(why), Some(found)) => {
@@ -102,6 +107,12 @@ impl Attach {
             (Course::OtherTarget(id), Some(found)) => Err(self.other_cgroup(id, found)),
             _ => self.attach_new(root),
         }
+    }
+
+    /// Whether the cgroup was made where the one that is observed was: a path names one at a
+    /// time, and the kernel takes the links off some time after the first is gone.
+    fn succeeds(&self, found: &Installed) -> bool {
+        found.meta.as_deref().is_ok_and(|meta| meta.path() == self.cgroup.path)
     }
 
     fn other_cgroup(&self, id: u64, found: &Installed) -> anyhow::Error {
