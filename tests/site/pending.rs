@@ -37,8 +37,11 @@ fn mix(hash: u64, word: u64) -> u64 {
 fn hash(packet: &Packet, ends: Ends) -> u64 {
     let ports = u64::from(packet.src_port) << 16 | u64::from(packet.dst_port);
     let src = packet.src.to_bytes();
-    let words = src.as_chunks::<8>().0.iter().chain(ends.dst.as_chunks::<8>().0);
-    words.fold(mix(0, ports), |hash, word| mix(hash, u64::from_ne_bytes(*word)))
+    let of_words = |hash: u64, bytes: &[u8; 16]| {
+        let words = bytes.as_chunks::<8>().0.iter();
+        words.fold(hash, |hash, word| mix(hash, u64::from_ne_bytes(*word)))
+    };
+    of_words(mix(of_words(0, &src), ports), &ends.dst)
 }
 
 const fn mark(hash: u64, next_seq: u32) -> u64 {
@@ -54,7 +57,7 @@ impl Pending {
             return;
         }
         let hash = hash(packet, ends);
-        let slot = hash & (SLOTS - 1);
+        let slot = hash >> 32 & (SLOTS - 1);
         let connection = (packet.src, packet.src_port, packet.dst_port);
         if syn {
             let next = packet.seq.wrapping_add(1);
