@@ -114,8 +114,9 @@ fn a_scan_of_many_ports_waits_once() {
 #[test]
 fn what_waited_is_counted_as_it_was() {
     with_each_table(|sensor| {
+        let sensor = sensor(&[]);
         for flags in 0..64_u8 {
-            let (sensor, peer) = (sensor(&[]), [10, 1, 2, 3]);
+            let peer = [10, 1, 2, flags];
             let waited = Frame::v4(peer, HOST).ports(1, PORT).flags(flags).pad_to(900).build();
             sensor.see(&waited);
             sensor.see(&frame(peer, 80, SYN));

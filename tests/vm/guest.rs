@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! The run itself. Everything that it finds out is in `report.json`, written anew after each
-//! test program, so that a guest that hangs or panics has reported what it finished.
+//! The run itself. Everything that it finds out is in `report.json`, written before the first
+//! test program and anew after each, so that a guest that hangs or panics has reported what it
+//! finished, and one that never came so far is known by its absence.
 
 use std::collections::BTreeMap;
 use std::fs::{self, File};
@@ -92,16 +93,23 @@ fn run_order(dir: &Path) -> Result<()> {
     let baseline = dir.join("baseline.json");
     fs::write(&baseline, &order.baseline)?;
     let mut report = Report { boot_s, ..Report::default() };
+    report.write(dir)?;
     for name in tests_for(Release::running()) {
         report.runs.push(order.run(name, dir)?);
-        fs::write(dir.join("report.json"), serde_json::to_vec_pretty(&report)?)?;
+        report.write(dir)?;
     }
     if order.is_blessing {
         fs::rename(baseline, dir.join("blessed.json"))?;
     }
     report.is_complete = true;
-    fs::write(dir.join("report.json"), serde_json::to_vec_pretty(&report)?)?;
-    Ok(())
+    report.write(dir)
+}
+
+impl Report {
+    fn write(&self, dir: &Path) -> Result<()> {
+        let json = serde_json::to_vec_pretty(self)?;
+        fs::write(dir.join("report.json"), json).context("failed to write `report.json`")
+    }
 }
 
 impl Order {
