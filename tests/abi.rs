@@ -13,6 +13,7 @@ use ibsr_proto::cgroup_abi::{
     self, CGROUP_LAYOUTS, CgroupMeta, CgroupTotals, Direction, Flow, FlowKey, Learned, Owner,
     missing, step,
 };
+use ibsr_proto::cgroup_dns_abi::{self as dns, AddressName, DnsTotals, NameText};
 use ibsr_proto::pins;
 use ibsr_tests::cgroup::CgroupSensor;
 use ibsr_tests::prog::{Compiled, compilers};
@@ -169,6 +170,16 @@ fn every_constant_is_that_of_its_twin() {
         ("PROBE_DEFAULT_MAX_FLOWS", i64::from(cgroup_abi::DEFAULT_MAX_FLOWS)),
         ("PROBE_COMM_BYTES", cgroup_abi::COMM_BYTES as i64),
         ("PROBE_CGROUP_PATH_BYTES", cgroup_abi::PATH_BYTES as i64),
+        ("PROBE_NAME_BYTES", dns::NAME_BYTES as i64),
+        ("PROBE_DNS_PORTS", dns::DNS_PORTS as i64),
+        ("PROBE_DNS_RESOLVERS", dns::DNS_RESOLVERS as i64),
+        ("PROBE_DNS_RECORDS", dns::DNS_RECORDS as i64),
+        ("PROBE_DNS_STEPS", dns::DNS_STEPS as i64),
+        ("PROBE_DNS_MESSAGE_MAX", dns::DNS_MESSAGE_MAX as i64),
+        ("PROBE_DNS_PATIENCE_S", dns::DNS_PATIENCE_S as i64),
+        ("PROBE_NAME_TTL_MIN_S", i64::from(dns::NAME_TTL_MIN_S)),
+        ("PROBE_NAME_TTL_MAX_S", i64::from(dns::NAME_TTL_MAX_S)),
+        ("PROBE_DEFAULT_MAX_NAMES", i64::from(dns::DEFAULT_MAX_NAMES)),
     ];
     let expected = expected.map(|(name, value)| (name.to_owned(), value)).into();
     assert_eq!(values(&btf, "abi_constants"), expected);
@@ -195,11 +206,15 @@ fn maps(compiled: &Compiled) -> BTreeMap<String, Shape> {
 #[test]
 fn every_table_of_the_cgroup_sensor_has_the_type_and_sizes_of_its_twin() {
     let max_flows = cgroup_abi::DEFAULT_MAX_FLOWS;
-    let expected: [(&str, Shape); 4] = [
+    let max_names = dns::DEFAULT_MAX_NAMES;
+    let expected: [(&str, Shape); 7] = [
         ("ibsr_cg_meta", (MapType::Array, 4, size_of::<CgroupMeta>(), 1)),
         ("ibsr_flows", (MapType::LruHash, size_of::<FlowKey>(), size_of::<Flow>(), max_flows)),
         ("ibsr_owners", (MapType::LruHash, 8, size_of::<Owner>(), max_flows)),
         ("ibsr_cg_totals", (MapType::PercpuArray, 4, size_of::<CgroupTotals>(), 1)),
+        ("ibsr_names", (MapType::LruHash, 16, size_of::<AddressName>(), max_names)),
+        ("ibsr_name_texts", (MapType::LruHash, 8, size_of::<NameText>(), max_names)),
+        ("ibsr_dns_totals", (MapType::PercpuArray, 4, size_of::<DnsTotals>(), 1)),
     ];
     for_each_cgroup_sensor(|compiled, _| {
         let mut maps = maps(compiled);
@@ -211,6 +226,10 @@ fn every_table_of_the_cgroup_sensor_has_the_type_and_sizes_of_its_twin() {
         }
         let (kind, ..) = maps.remove("ibsr_sockets").expect("the state of sockets");
         assert_eq!(kind, MapType::SkStorage);
+        // The affair of the programs alone: questions that wait, and scratch memory.
+        for name in ["ibsr_dns_asked", "ibsr_scratch"] {
+            assert!(maps.remove(name).is_some(), "`{name}`");
+        }
         assert!(maps.is_empty(), "{maps:?}");
     });
 }

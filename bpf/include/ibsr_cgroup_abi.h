@@ -9,14 +9,14 @@
  * ::ffff:a.b.c.d. `_in` is towards the socket, `_out` from it.
  *
  * To change it: append fields, never reorder; raise IBSR_CGROUP_ABI_VERSION; add a row to
- * docs/abi.md and a line to CHANGELOG.md. Names, behaviour and DNS come as further maps.
+ * docs/abi.md and a line to CHANGELOG.md. DNS is in ibsr_cgroup_dns_abi.h.
  */
 #ifndef IBSR_CGROUP_ABI_H
 #define IBSR_CGROUP_ABI_H
 
 #include <linux/types.h>
 
-#define IBSR_CGROUP_ABI_VERSION 1
+#define IBSR_CGROUP_ABI_VERSION 2
 #define IBSR_COMM_BYTES		16 /* TASK_COMM_LEN */
 #define IBSR_CGROUP_PATH_BYTES	256
 
@@ -95,6 +95,7 @@ struct ibsr_flow {
 	__u8 learned;	/* enum ibsr_learned */
 	__u8 tcp_state; /* last of SYN_SENT, ESTABLISHED, LISTEN and CLOSE, as BPF_TCP_* */
 	__u8 pad[3];	/* zero */
+	__u64 name;	/* by which it was reached: key in the names' texts; 0: not known */
 };
 
 /*
@@ -197,7 +198,7 @@ struct ibsr_cg_meta {
 #endif
 
 IBSR_CGROUP_ASSERT(sizeof(struct ibsr_flow_key) == 32);
-IBSR_CGROUP_ASSERT(sizeof(struct ibsr_flow) == 136);
+IBSR_CGROUP_ASSERT(sizeof(struct ibsr_flow) == 144);
 IBSR_CGROUP_ASSERT(sizeof(struct ibsr_owner) == 112);
 IBSR_CGROUP_ASSERT(sizeof(struct ibsr_cgroup_totals) == 32 * 8);
 IBSR_CGROUP_ASSERT(sizeof(struct ibsr_cg_meta) == 128 + IBSR_CGROUP_PATH_BYTES);

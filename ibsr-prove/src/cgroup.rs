@@ -12,13 +12,15 @@ use crate::policy::{Policy, helper};
 /// `cgroup/sendmsg*` and `cgroup/getpeername*`; at `sockops` it keeps what others answered.
 const ALLOW: u64 = 1;
 
-/// Packets: counted by what is kept with their socket.
+/// Packets: counted by what is kept with their socket; those of DNS are copied to a map value
+/// and read there.
 pub const CGROUP_SKB_OBSERVER: Policy = Policy {
     name: "cgroup packet observer",
     passing: ALLOW,
     helpers: &[
         helper::MAP_LOOKUP_ELEM,
         helper::MAP_UPDATE_ELEM,
+        helper::SKB_LOAD_BYTES,
         helper::GET_SOCKET_COOKIE,
         helper::SK_FULLSOCK,
         helper::SK_STORAGE_GET,
@@ -145,6 +147,33 @@ mod tests {
         let program = [call(helper::GET_CURRENT_TASK_BTF), follow, store, PASS, EXIT];
         let refusal = prove(&program, &SOCK_OPS_OBSERVER);
         assert_eq!(refusal, Err(Refusal::Store { at: 2, through: Kind::Mixed }));
+    }
+
+    /// A copy of the packet over the stack could change what the exit returns.
+    #[test]
+    fn bytes_of_the_packet_are_copied_to_map_values_only() {
+        const COPY: u32 = helper::SKB_LOAD_BYTES;
+        let to = |src| Insn { code: 0xbf, dst: 3, src, off: 0, imm: 0 };
+        let with = |first: Insn, second: Insn| {
+            prove(&[first, second, call(COPY), PASS, EXIT], &CGROUP_SKB_OBSERVER)
+        };
+        let value = with(call(helper::MAP_LOOKUP_ELEM), to(0)).expect("a map value");
+        assert!(value.helpers.contains(&COPY));
+        for (src, kind) in [(10, Kind::Stack), (1, Kind::Context), (5, Kind::Number)] {
+            let refusal = Refusal::Copy { at: 2, helper: COPY, to: kind };
+            assert_eq!(with(to(src), PASS), Err(refusal), "{kind}");
+        }
+        let maybe = [
+            call(helper::MAP_LOOKUP_ELEM),
+            to(0),
+            Insn { code: 0x15, dst: 6, src: 0, off: 1, imm: 0 },
+            to(10),
+            call(COPY),
+            PASS,
+            EXIT,
+        ];
+        let refusal = Refusal::Copy { at: 4, helper: COPY, to: Kind::Mixed };
+        assert_eq!(prove(&maybe, &CGROUP_SKB_OBSERVER), Err(refusal), "on one path");
     }
 
     /// Each kind of hook has a list of its own.

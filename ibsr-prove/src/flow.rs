@@ -47,6 +47,10 @@ pub fn prove(insns: &[Insn], policy: &Policy) -> Result<Proof, Refusal> {
     Ok(Proof { exits: exits.len(), helpers, insns: insns.len(), sha256, sha1 })
 }
 
+/// The argument of `skb_load_bytes` that says where to. A copy to the stack would change what is
+/// known of it, and need its length.
+const BUFFER: u8 = 3;
+
 struct Flow<'a> {
     insns: &'a [Insn],
     policy: &'a Policy,
@@ -128,6 +132,10 @@ impl<'a> Flow<'a> {
     fn call(&mut self, at: usize, helper: u32, state: &mut State) -> Result<(), Refusal> {
         if !self.policy.helpers.contains(&helper) {
             return Err(Refusal::Helper { at, helper });
+        }
+        let to = state.get(BUFFER);
+        if helper == helper::SKB_LOAD_BYTES && to != Known::MapValue {
+            return Err(Refusal::Copy { at, helper, to: to.kind() });
         }
         self.helpers.insert(helper);
         state.returned(match helper {

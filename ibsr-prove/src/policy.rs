@@ -4,7 +4,8 @@
 /// What the proof demands of one kind of program.
 ///
 /// A helper may be listed only when it writes neither to the packet nor through its
-/// arguments. What it returns is taken for a number, except that `map_lookup_elem` and
+/// arguments, except that `skb_load_bytes` copies from the packet to where its third argument
+/// points, which must be a map value. What it returns is taken for a number, except that `map_lookup_elem` and
 /// `sk_storage_get` return a map value.
 #[derive(Debug, Clone, Copy)]
 pub struct Policy {
@@ -41,6 +42,7 @@ pub(crate) mod helper {
     pub(crate) const MAP_LOOKUP_ELEM: u32 = 1;
     pub(crate) const MAP_UPDATE_ELEM: u32 = 2;
     pub(crate) const TAIL_CALL: u32 = 12;
+    pub(crate) const SKB_LOAD_BYTES: u32 = 26;
     pub(crate) const GET_SOCKET_COOKIE: u32 = 46;
     pub(crate) const SOCK_OPS_CB_FLAGS_SET: u32 = 59;
     pub(crate) const SK_RELEASE: u32 = 86;

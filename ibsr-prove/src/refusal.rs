@@ -61,6 +61,16 @@ pub enum Refusal {
         /// What the pointer points to.
         through: Kind,
     },
+    /// A helper that copies to anything but a map value.
+    #[error("instruction {at} calls helper {helper}, which copies to {to}")]
+    Copy {
+        /// The call.
+        at: usize,
+        /// Its number in `linux/bpf.h`.
+        helper: u32,
+        /// What its buffer points to.
+        to: Kind,
+    },
     /// A packet load in the way of classic BPF, which ends the program on a short packet.
     #[error("instruction {at} is a legacy packet load")]
     LegacyLoad {

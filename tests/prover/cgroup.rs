@@ -134,7 +134,7 @@ macro_rules! reason {
     };
 }
 
-const MUTANTS: [(&str, Reason); 31] = [
+const MUTANTS: [(&str, Reason); 33] = [
     ("bind_privileged", reason!(Refusal::Return { found: Some(3), .. })),
     ("bound_deny", reason!(Refusal::Return { found: Some(0), .. })),
     ("connect_bind", reason!(Refusal::Helper { helper: 64, .. })),
@@ -155,6 +155,8 @@ const MUTANTS: [(&str, Reason); 31] = [
     ("packet_other_state", reason!(Refusal::Helper { helper: 108, .. })),
     ("packet_setsockopt", reason!(Refusal::Helper { helper: 49, .. })),
     ("packet_socket_store", reason!(Refusal::Store { through: Kind::Number, .. })),
+    ("packet_verdict_copy", reason!(Refusal::Copy { to: Kind::Stack, .. })),
+    ("packet_write_bytes", reason!(Refusal::Helper { helper: 9, .. })),
     ("packet_store", reason!(Refusal::Store { through: Kind::Packet, .. })),
     ("peername_rewrite", reason!(Refusal::Store { through: Kind::Context, .. })),
     ("tcp_congestion_control", reason!(Refusal::Helper { helper: 49, .. })),

@@ -6,6 +6,7 @@
 #ifndef IBSR_CGROUP_FLOWS_BPF_H
 #define IBSR_CGROUP_FLOWS_BPF_H
 
+#include "cgroup/dns/name.bpf.h"
 #include "cgroup/maps.bpf.h"
 #include "map.bpf.h"
 
@@ -55,6 +56,8 @@ static __always_inline struct ibsr_flow *insert_flow(const struct ibsr_flow_key 
 	};
 
 	flow.last_boot_ns = flow.born_boot_ns;
+	if (direction == IBSR_DIRECTION_OUTGOING)
+		flow.name = name_of(key->remote_addr, flow.born_boot_ns);
 	if (local)
 		name_local(&flow, local);
 	if (!bpf_map_update_elem(&ibsr_flows, key, &flow, BPF_NOEXIST))

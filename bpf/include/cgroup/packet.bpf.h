@@ -8,6 +8,7 @@
 #define IBSR_CGROUP_PACKET_BPF_H
 
 #include "cgroup/address.bpf.h"
+#include "cgroup/dns/observe.bpf.h"
 #include "cgroup/flows.bpf.h"
 #include "cgroup/socket.bpf.h"
 
@@ -99,6 +100,8 @@ static __always_inline void count_udp(const struct __sk_buff *skb, const struct 
 	else if (!flow->local_port)
 		name_local(flow, &local);
 	count_flow(flow, totals, is_out, packets, bytes);
+	if (is_dns_port(key.remote_port))
+		observe_dns(skb, &key, is_out);
 }
 
 /* A segment for each that GRO joined or TSO will split, and its headers: so both ends of a

@@ -13,10 +13,10 @@
 #include <bpf/bpf_helpers.h>
 
 /* On one CPU three programs can be under way at most: a process, a softirq, an interrupt.
- * 64 slots are enough for 21 CPUs at the same instant, 32 KiB. */
+ * 64 slots are enough for 21 CPUs at the same instant, 192 KiB. */
 #define SCRATCH_SLOTS 64
 #define SCRATCH_TRIES 8 /* slots that are tried: each costs a locked instruction */
-#define SCRATCH_WORDS 63
+#define SCRATCH_WORDS 383
 
 struct scratch {
 	__u32 is_taken;
@@ -26,7 +26,7 @@ struct scratch {
 
 /*
  * The pool. Key: slot. Value: struct scratch. Written and read by this sensor only, by whoever
- * has taken the slot. When all are taken the program goes without. 32 KiB.
+ * has taken the slot. When all are taken the program goes without. 192 KiB.
  */
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);

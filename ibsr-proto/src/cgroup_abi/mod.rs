@@ -13,11 +13,12 @@ mod totals;
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
 use crate::abi::{Field, Layout, hash_layouts};
+use crate::cgroup_dns_abi::{AddressName, DnsTotals, NameText};
 
 pub use kinds::{Direction, Learned, missing, step};
 
 /// `IBSR_CGROUP_ABI_VERSION`.
-pub const CGROUP_ABI_VERSION: u32 = 1;
+pub const CGROUP_ABI_VERSION: u32 = 2;
 /// `IBSR_DEFAULT_MAX_FLOWS`.
 pub const DEFAULT_MAX_FLOWS: u32 = 100_000;
 /// `IBSR_COMM_BYTES`.
@@ -90,6 +91,8 @@ abi_struct! {
         tcp_state: u8,
         /// Zero.
         pad: [u8; 3],
+        /// Name by which it was reached, key in the table of names; 0 where none is known.
+        name: u64,
     }
 }
 
@@ -242,9 +245,17 @@ abi_struct! {
     }
 }
 
-/// Every struct of this ABI, in the header's order.
-pub const CGROUP_LAYOUTS: [Layout; 5] =
-    [FlowKey::LAYOUT, Flow::LAYOUT, Owner::LAYOUT, CgroupTotals::LAYOUT, CgroupMeta::LAYOUT];
+/// Every struct of this ABI, in the headers' order.
+pub const CGROUP_LAYOUTS: [Layout; 8] = [
+    FlowKey::LAYOUT,
+    Flow::LAYOUT,
+    Owner::LAYOUT,
+    CgroupTotals::LAYOUT,
+    CgroupMeta::LAYOUT,
+    AddressName::LAYOUT,
+    NameText::LAYOUT,
+    DnsTotals::LAYOUT,
+];
 
 /// FNV-1a (64 bit) over names, offsets and sizes of every field of [`CGROUP_LAYOUTS`].
 pub const CGROUP_ABI_HASH: u64 = hash_layouts(&CGROUP_LAYOUTS);
