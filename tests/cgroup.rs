@@ -5,6 +5,14 @@
 
 #[path = "cgroup/conservation.rs"]
 mod conservation;
+#[path = "cgroup/dns.rs"]
+mod dns;
+#[path = "cgroup/dns_random.rs"]
+mod dns_random;
+#[path = "cgroup/dns_reference.rs"]
+mod dns_reference;
+#[path = "cgroup/dns_resolver.rs"]
+mod dns_resolver;
 #[path = "cgroup/load.rs"]
 mod load;
 #[path = "cgroup/owners.rs"]

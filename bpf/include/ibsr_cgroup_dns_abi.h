@@ -13,7 +13,7 @@
 #define IBSR_DNS_PORTS	       8
 #define IBSR_DNS_RESOLVERS     16
 #define IBSR_DNS_RECORDS       16   /* records of an answer that are read */
-#define IBSR_DNS_STEPS	       160  /* labels, pointers, ends of names and headers of records */
+#define IBSR_DNS_STEPS	       80   /* labels, pointers, ends of names and headers of records */
 #define IBSR_DNS_MESSAGE_MAX   1472 /* bytes: UDP in one frame of an Ethernet */
 #define IBSR_DNS_PATIENCE_S    30   /* an answer that comes later is not believed */
 #define IBSR_NAME_TTL_MIN_S    1

@@ -22,7 +22,7 @@ pub const DNS_RESOLVERS: usize = 16;
 /// `IBSR_DNS_RECORDS`: records of an answer that are read.
 pub const DNS_RECORDS: usize = 16;
 /// `IBSR_DNS_STEPS`: labels, pointers, ends of names and headers of records in one answer.
-pub const DNS_STEPS: usize = 160;
+pub const DNS_STEPS: usize = 80;
 /// `IBSR_DNS_MESSAGE_MAX`: bytes of the longest message that is read.
 pub const DNS_MESSAGE_MAX: usize = 1_472;
 /// `IBSR_DNS_PATIENCE_S`: seconds for which an answer is believed.

@@ -4,6 +4,7 @@
 //! `err ERRNO`. Standard input is read byte by byte, so that a forked child goes on where its
 //! parent stopped.
 
+mod dns;
 mod fds;
 mod load;
 mod verbs;

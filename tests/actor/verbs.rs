@@ -15,7 +15,7 @@ use rustix::net::{
 };
 use rustix::thread::{CapabilitySet, CapabilitySets, CpuSet, sched_setaffinity, set_capabilities};
 
-use crate::{Answer, fds, load};
+use crate::{Answer, dns, fds, load};
 
 /// The sockets of one process.
 #[derive(Default)]
@@ -149,11 +149,12 @@ impl Actor {
                 load::serve(self.fd(tcp)?, self.fd(udp)?, number(count)?).and_then(ok)
             }
             ["exit"] => Ok(Answer::Exit),
-            _ => Err(Errno::NOSYS),
+            _ => dns::act(self, words),
         }
     }
 
-    fn fd(&self, name: &str) -> Result<BorrowedFd<'_>, Errno> {
+    /// The descriptor of a socket.
+    pub fn fd(&self, name: &str) -> Result<BorrowedFd<'_>, Errno> {
         self.sockets.get(name).map(|fd| fd.as_fd()).ok_or(Errno::BADF)
     }
 

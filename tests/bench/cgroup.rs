@@ -3,7 +3,8 @@
 //!
 //! Packets: a program that does nothing, one that does one hash lookup, and the sensor are
 //! attached to one cgroup, so all three see every packet of a ping-pong between two processes;
-//! the kernel itself says how long each ran. Connections: requests a second to a web server,
+//! the kernel itself says how long each ran; the same for questions and answers of DNS, for which
+//! there is no bound. Connections: requests a second to a web server,
 //! a connection for each, with the sensor attached and without, in turn. Ends with 1 when a bound is missed. With
 //! `JSON=FILE` the rows are written there too. With `ROUNDS=N` as many rounds.
 
@@ -20,6 +21,7 @@ use ibsr_cli::{Answer, finish, table};
 use ibsr_tests::actor::Actor;
 use ibsr_tests::bench::write_where_asked;
 use ibsr_tests::cgroup::{Cgroup, CgroupSensor};
+use ibsr_tests::dns::{self, A, ASKED, Responder, server};
 use ibsr_tests::process::{Running, wait_until};
 use ibsr_tests::prog::{Compiled, compilers};
 use libbpf_rs::query::ProgInfoIter;
@@ -76,9 +78,10 @@ fn run() -> Result<Answer> {
     for (kind, name) in KINDS {
         rows.extend(packets(kind, name, rounds)?);
     }
+    let dns_rows = dns_packets(rounds)?;
     let names = ["ns a packet", "empty", "one lookup", "the sensor", "of one lookup"];
     let mut table = table(&names, &[1, 2, 3, 4]);
-    for row in &rows {
+    for row in rows.iter().chain(&dns_rows) {
         table.add_row([
             row.name.clone(),
             format!("{:.1}", row.empty_ns),
@@ -93,6 +96,7 @@ fn run() -> Result<Answer> {
     write_where_asked("JSON", || {
         let rows: Vec<_> = rows
             .iter()
+            .chain(&dns_rows)
             .map(|row| {
                 json!({ "name": row.name, "empty_ns": row.empty_ns,
                 "lookup_ns": row.lookup_ns, "sensor_ns": row.sensor_ns, "ratio": row.ratio() })
@@ -138,27 +142,60 @@ fn connection_table(shares: &[[f64; 2]; ROWS.len()]) -> Table {
     table
 }
 
-/// Both directions of one kind of socket.
-fn packets(kind: &str, name: &str, rounds: usize) -> Result<Vec<PacketRow>> {
-    let cgroup = Cgroup::new();
+/// The two programs to compare with, attached.
+fn floor(cgroup: &Cgroup) -> Result<CgroupSensor> {
     let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("bpf/bench/cgroup_floor.bpf.c");
-    let floor = CgroupSensor::attach_object(&compiled(&source), &cgroup, 1);
+    let floor = CgroupSensor::attach_object(&compiled(&source), cgroup, 1);
     let table = floor.object().maps().find(|map| map.name() == "floor_table").expect("a table");
     let key: Vec<u8> = (1_u64..=4).flat_map(u64::to_ne_bytes).collect();
     table.update(&key, &0_u64.to_ne_bytes(), MapFlags::ANY)?;
+    Ok(floor)
+}
+
+/// Both directions of one kind of socket.
+fn packets(kind: &str, name: &str, rounds: usize) -> Result<Vec<PacketRow>> {
+    let cgroup = Cgroup::new();
+    let _floor = floor(&cgroup)?;
     let _sensor = CgroupSensor::attach_with(&cgroup, 100_000);
     let (mut client, mut server) = connected(&cgroup, kind);
+    measured(name, rounds, || {
+        server.tell(&format!("pong a {PINGS} {PING_BYTES}"));
+        client.act(&format!("ping a {PINGS} {PING_BYTES}"));
+        server.answer().expect("it answers");
+    })
+}
+
+/// A question that is remembered, and its answer with two addresses, which are learned. The
+/// resolver is outside of the cgroup, so that nothing else is counted.
+fn dns_packets(rounds: usize) -> Result<Vec<PacketRow>> {
+    let cgroup = Cgroup::new();
+    let _floor = floor(&cgroup)?;
+    let (socket, at) = server("127.0.0.80");
+    let _sensor = dns::attach(&cgroup, &[at.port()], &[at.ip()], 100_000);
+    let _resolver = Responder::start(socket, |question| {
+        let records = [[10, 0, 0, 1], [10, 0, 0, 2]].map(|ip| dns::record(&ASKED, A, 60, &ip));
+        dns::reply(question, 0, &records)
+    });
+    let mut client = Actor::start(&cgroup);
+    client.socket("a", "udp4");
+    client.act(&format!("connect a {at}"));
+    let asked = dns::hex(&dns::question(1, &dns::wire("www.some-service.example.com"), A));
+    measured("DNS, A", rounds, || {
+        client.act(&format!("ask a {asked} {PINGS}"));
+    })
+}
+
+/// The middle of so many rounds of `exchange`, which sends [`PINGS`] both ways.
+fn measured(name: &str, rounds: usize, mut exchange: impl FnMut()) -> Result<Vec<PacketRow>> {
     let _stats = enable_stats()?;
     let mut found: BTreeMap<&str, Vec<f64>> = BTreeMap::new();
     for round in 0..=rounds {
         let before = run_times();
-        server.tell(&format!("pong a {PINGS} {PING_BYTES}"));
-        client.act(&format!("ping a {PINGS} {PING_BYTES}"));
-        server.answer().expect("it answers");
+        exchange();
         let after = run_times();
         for program in PROGRAMS {
             let (then, now) = (before[program], after[program]);
-            ensure!(now.1 > then.1 + PINGS as u64, "`{program}` did not run");
+            ensure!(now.1 >= then.1 + PINGS as u64, "`{program}` did not run");
             let ns = (now.0 - then.0) as f64 / (now.1 - then.1) as f64;
             // The first round warms up.
             if round > 0 {

@@ -5,6 +5,7 @@ use std::fs;
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::net::SocketAddr;
 use std::os::unix::fs::MetadataExt as _;
+use std::path::Path;
 use std::process::{ChildStdin, ChildStdout, Command, Stdio};
 
 use ibsr_proto::cgroup_abi::Owner;
@@ -36,6 +37,14 @@ impl Actor {
     #[must_use]
     pub fn start_in(cgroup: &Cgroup, namespace: &Namespace) -> Self {
         Self::become_one(namespace.command("sh"), cgroup)
+    }
+
+    /// Starts one in `cgroup` and `namespace` for which `etc` is `/etc`.
+    #[must_use]
+    pub fn start_with_etc(cgroup: &Cgroup, namespace: &Namespace, etc: &Path) -> Self {
+        let mut command = namespace.command("unshare");
+        command.args(["--mount", "sh", "-c", r#"mount --bind "$0" /etc && exec sh "$@""#]).arg(etc);
+        Self::become_one(command, cgroup)
     }
 
     fn become_one(mut command: Command, cgroup: &Cgroup) -> Self {

@@ -14,7 +14,7 @@ use ibsr_proto::pins;
 use libbpf_rs::{Iter, Link, MapCore as _, MapFlags, Object};
 use zerocopy::{FromBytes as _, IntoBytes as _};
 
-use crate::prog::{Compiled, compilers};
+use crate::prog::{Compiled, Knobs, compilers};
 
 /// Section of the program that walks open files.
 const SEED: &str = "iter/task_file";
@@ -137,15 +137,27 @@ impl CgroupSensor {
     /// Loads `compiled` without attaching it; `seeded` is the cgroup of [`Self::seed`].
     #[must_use]
     pub fn load(compiled: &Compiled, max_flows: u32, seeded: Option<&Cgroup>) -> Self {
+        let id = seeded.map(|cgroup| cgroup.id().to_ne_bytes());
+        match &id {
+            Some(id) => Self::load_with(compiled, max_flows, &[("ibsr_cgroup_id", id)]),
+            None => Self::load_with(compiled, max_flows, &[]),
+        }
+    }
+
+    /// Loads `compiled` with these knobs without attaching it.
+    #[must_use]
+    pub fn load_with(compiled: &Compiled, max_flows: u32, knobs: Knobs<'_>) -> Self {
         let mut open = compiled.open();
         for mut map in open.maps_mut() {
             let name = map.name().to_string_lossy().into_owned();
             if TABLES.contains(&name.as_str()) {
                 map.set_max_entries(max_flows).expect("not loaded yet");
-            } else if let (Some(cgroup), true) = (seeded, name.ends_with(".rodata")) {
+            } else if !knobs.is_empty() && name.ends_with(".rodata") {
                 let bytes = map.initial_value_mut().expect("there are knobs");
-                let at = compiled.knob_offset("ibsr_cgroup_id").expect("the knob exists");
-                bytes[at..at + 8].copy_from_slice(&cgroup.id().to_ne_bytes());
+                for (knob, value) in knobs {
+                    let at = compiled.knob_offset(knob).expect("the knob exists");
+                    bytes[at..][..value.len()].copy_from_slice(value);
+                }
             }
         }
         let object = open.load().expect("root may load the sensor");

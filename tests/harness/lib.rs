@@ -12,6 +12,7 @@ pub mod bench;
 pub mod bpffs;
 pub mod cgroup;
 pub mod flow_segments;
+pub mod dns;
 pub mod frames;
 pub mod kernel;
 pub mod netns;

@@ -25,7 +25,7 @@ static __always_inline void write_text(struct dns_work *w)
 		if (left > i * 8) {
 			word = lower_case(word_at(w, DNS_HEADER_BYTES, i));
 			if (left < i * 8 + 8)
-				word = first_bytes(word, left & 7);
+				word = first_bytes(word, left);
 		}
 		*(__u64 *)&w->text.wire[i * 8] = word;
 	}

@@ -27,14 +27,24 @@
 #define DNS_TYPE_AAAA	 28
 #define DNS_TYPE_ANY	 255
 
+/* The mask is for the verifier. A compiler that has seen a comparison would leave it out, and
+ * older kernels do not draw the same conclusion. */
+static __always_inline const __u8 *place(const struct dns_work *w, __u32 at)
+{
+	barrier_var(at);
+	return &w->msg[at & (DNS_OFFSETS - 1)];
+}
+
 static __always_inline __u32 byte_at(const struct dns_work *w, __u32 at)
 {
-	return w->msg[at & (DNS_OFFSETS - 1)];
+	return *place(w, at);
 }
 
 static __always_inline __u32 two_at(const struct dns_work *w, __u32 at)
 {
-	return byte_at(w, at) << 8 | byte_at(w, at + 1);
+	const __u8 *two = place(w, at);
+
+	return two[0] << 8 | two[1];
 }
 
 static __always_inline __u32 four_at(const struct dns_work *w, __u32 at)
@@ -45,7 +55,7 @@ static __always_inline __u32 four_at(const struct dns_work *w, __u32 at)
 /* Eight bytes, and `by` words further. The kernel checks such a load for its bounds only. */
 static __always_inline __u64 word_at(const struct dns_work *w, __u32 at, __u32 by)
 {
-	return *(volatile const __u64 *)&w->msg[(at & (DNS_OFFSETS - 1)) + by * 8];
+	return *(volatile const __u64 *)(place(w, at) + by * 8);
 }
 
 #define EACH(byte) (0x0101010101010101ULL * (byte))
@@ -60,15 +70,16 @@ static __always_inline __u64 lower_case(__u64 word)
 	return word | (from_a & ~behind_z & ~word & EACH(0x80)) >> 2;
 }
 
-/* The first bytes of a word in memory, of which there are 1 to 7; the rest is zero. */
+/* The first bytes of a word in memory, none to 7 of them; the rest is zero. In two steps: 64
+ * bits at once are more than a shift can do. */
 static __always_inline __u64 first_bytes(__u64 word, __u32 bytes)
 {
-	__u32 bits = (8 - bytes) * 8 & 63;
+	__u32 half = (8 - (bytes & 7)) * 4;
 
 #if __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
-	return word << bits >> bits;
+	return word << half << half >> half >> half;
 #else
-	return word >> bits << bits;
+	return word >> half >> half << half << half;
 #endif
 }
 
@@ -88,8 +99,7 @@ static __always_inline __u64 hash_label(const struct dns_work *w, __u64 hash, __
 		__u64 word = word_at(w, at, i);
 
 		if (bytes < i * 8 + 8) {
-			if (bytes & 7)
-				hash = hash_word(hash, first_bytes(word, bytes & 7));
+			hash = hash_word(hash, first_bytes(word, bytes));
 			break;
 		}
 		hash = hash_word(hash, word);

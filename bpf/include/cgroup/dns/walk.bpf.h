@@ -121,15 +121,17 @@ static __always_inline __u32 ttl_at(const struct dns_work *w, __u32 at)
 /* Four bytes of an address, in network order. */
 static __always_inline __u32 part_at(const struct dns_work *w, __u32 at, __u32 by)
 {
-	return *(volatile const __u32 *)&w->msg[(at & (DNS_OFFSETS - 1)) + by * 4];
+	return *(volatile const __u32 *)(place(w, at) + by * 4);
 }
 
 /* At most one for each record that is read, so there is room. */
 static __always_inline int found_address(struct dns_work *w, __u32 at, __u32 ttl_s, int is_v4)
 {
-	struct dns_found *found = &w->found[w->found_count & (IBSR_DNS_RECORDS - 1)];
+	struct dns_found *found;
+	__u32 index = w->found_count++;
 
-	w->found_count++;
+	barrier_var(index);
+	found = &w->found[index & (IBSR_DNS_RECORDS - 1)];
 	found->ttl_s = ttl_s;
 	if (is_v4) {
 		mapped((__u8 *)found->addr, part_at(w, at, 0));
