@@ -74,6 +74,17 @@ pub const CGROUP_PROGS: [&str; 16] = [
     "adopt",
 ];
 
+/// Pin of the names of addresses.
+pub const NAMES: &str = "names";
+/// Pin of the texts of names.
+pub const NAME_TEXTS: &str = "texts";
+/// Pin of the totals of DNS.
+pub const DNS_TOTALS: &str = "dns";
+/// Pin of the questions that wait for their answer; private to the programs.
+pub const DNS_ASKED: &str = "asked";
+/// Pin of the programs' scratch memory.
+pub const SCRATCH: &str = "scratch";
+
 /// Starts the name of a directory that is being prepared.
 const NEXT_PREFIX: &str = "next-";
 
@@ -91,12 +102,17 @@ pub const XDP_MAPS: [(&str, &str); 9] = [
 ];
 
 /// The same for the scope of a cgroup.
-pub const CGROUP_MAPS: [(&str, &str); 5] = [
+pub const CGROUP_MAPS: [(&str, &str); 10] = [
     (META, "ibsr_cg_meta"),
     (FLOWS, "ibsr_flows"),
     (OWNERS, "ibsr_owners"),
     (TOTALS, "ibsr_cg_totals"),
     (SOCKETS, "ibsr_sockets"),
+    (NAMES, "ibsr_names"),
+    (NAME_TEXTS, "ibsr_name_texts"),
+    (DNS_TOTALS, "ibsr_dns_totals"),
+    (DNS_ASKED, "ibsr_dns_asked"),
+    (SCRATCH, "ibsr_scratch"),
 ];
 
 /// What one sensor observes: `xdp-<ifname>` or `cg-<name>`. The name of its directory, and

@@ -8,7 +8,10 @@ use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
 use anyhow::{Context as _, Result};
 use ibsr_proto::abi::Evidence;
 use ibsr_proto::cgroup_abi::{CgroupMeta, CgroupTotals, missing};
-use ibsr_proto::pins::{CGROUP_MAPS, FLOWS, META, OWNERS, SOCKETS, TOTALS};
+use ibsr_proto::pins::{
+    CGROUP_MAPS, DNS_ASKED, DNS_TOTALS, FLOWS, META, NAME_TEXTS, NAMES, OWNERS, SCRATCH, SOCKETS,
+    TOTALS,
+};
 use ibsr_prove::{Proof, cgroup_policy, digest_of, prove};
 use libbpf_rs::btf::types::{Array, Composite, Int, MemberAttr, Struct};
 use libbpf_rs::btf::{Btf, BtfType, HasSize as _};
@@ -44,7 +47,8 @@ const OPTIONAL: [(&str, u32); 3] =
     [(WALK, missing::SEED), ("peername4", missing::PEERNAME), ("peername6", missing::PEERNAME)];
 
 /// Maps that a new program of the same layout goes on filling.
-const KEPT: [&str; 4] = [FLOWS, OWNERS, TOTALS, SOCKETS];
+const KEPT: [&str; 8] =
+    [FLOWS, OWNERS, TOTALS, SOCKETS, NAMES, NAME_TEXTS, DNS_TOTALS, DNS_ASKED];
 
 /// What an operator can choose about the programs.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -166,6 +170,11 @@ fn open_map<'a, 'obj>(
         OWNERS => &mut maps.ibsr_owners,
         TOTALS => &mut maps.ibsr_cg_totals,
         SOCKETS => &mut maps.ibsr_sockets,
+        NAMES => &mut maps.ibsr_names,
+        NAME_TEXTS => &mut maps.ibsr_name_texts,
+        DNS_TOTALS => &mut maps.ibsr_dns_totals,
+        DNS_ASKED => &mut maps.ibsr_dns_asked,
+        SCRATCH => &mut maps.ibsr_scratch,
         other => panic!("no map is pinned as `{other}`"),
     }
 }
@@ -343,6 +352,11 @@ impl Loaded<'_> {
             OWNERS => maps.ibsr_owners.as_fd(),
             TOTALS => maps.ibsr_cg_totals.as_fd(),
             SOCKETS => maps.ibsr_sockets.as_fd(),
+            NAMES => maps.ibsr_names.as_fd(),
+            NAME_TEXTS => maps.ibsr_name_texts.as_fd(),
+            DNS_TOTALS => maps.ibsr_dns_totals.as_fd(),
+            DNS_ASKED => maps.ibsr_dns_asked.as_fd(),
+            SCRATCH => maps.ibsr_scratch.as_fd(),
             other => panic!("no map is pinned as `{other}`"),
         }
     }
