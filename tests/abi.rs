@@ -13,6 +13,10 @@ use ibsr_proto::cgroup_abi::{
     self, CGROUP_LAYOUTS, CgroupMeta, CgroupTotals, Direction, Flow, FlowKey, Learned, Owner,
     missing, step,
 };
+use ibsr_proto::cgroup_behaviour_abi::{
+    self as behaviour_abi, AppKey, AppWindow, BEHAVIOUR_LAYOUTS, BaselineKey, Behaviour,
+    BehaviourKey, BehaviourTotals, flag,
+};
 use ibsr_proto::cgroup_dns_abi::{self as dns, AddressName, DnsTotals, NameText};
 use ibsr_proto::pins;
 use ibsr_tests::cgroup::CgroupSensor;
@@ -88,6 +92,7 @@ fn every_struct_is_laid_out_as_its_twin() {
     };
     for_each_sensor(|_, btf| check(btf, &LAYOUTS));
     for_each_cgroup_sensor(|_, btf| check(btf, &CGROUP_LAYOUTS));
+    for_each_cgroup_sensor(|_, btf| check(btf, &BEHAVIOUR_LAYOUTS));
 }
 
 /// Two fields of one size that changed places keep every size and offset: the names tell.
@@ -104,6 +109,7 @@ fn a_swap_of_two_fields_is_noticed() {
     };
     for_each_sensor(|_, btf| check(btf, &LAYOUTS));
     for_each_cgroup_sensor(|_, btf| check(btf, &CGROUP_LAYOUTS));
+    for_each_cgroup_sensor(|_, btf| check(btf, &BEHAVIOUR_LAYOUTS));
 }
 
 /// Values of one enumeration of the probe.
@@ -146,6 +152,9 @@ fn every_enumeration_has_the_values_of_its_twin() {
     let steps =
         step::ALL.map(|(bit, name)| (format!("IBSR_STEP_{}", name.to_uppercase()), i64::from(bit)));
     assert_eq!(values(&btf, "ibsr_step"), steps.into());
+    let flags =
+        flag::ALL.map(|(bit, name)| (format!("IBSR_FLAG_{}", name.to_uppercase()), i64::from(bit)));
+    assert_eq!(values(&btf, "ibsr_behaviour_flag"), flags.into());
     check("ibsr_xdp_mode", "IBSR_XDP_", &|value| Some(XdpMode::from_abi(value)?.as_str()));
 }
 
@@ -168,6 +177,14 @@ fn every_constant_is_that_of_its_twin() {
         ("PROBE_WAYS_PER_SOURCE", i64::from(abi::WAYS_PER_SOURCE)),
         ("PROBE_CGROUP_ABI_VERSION", i64::from(cgroup_abi::CGROUP_ABI_VERSION)),
         ("PROBE_DEFAULT_MAX_FLOWS", i64::from(cgroup_abi::DEFAULT_MAX_FLOWS)),
+        ("PROBE_MAX_BEHAVIOURS", i64::from(behaviour_abi::DEFAULT_MAX_BEHAVIOURS)),
+        ("PROBE_MAX_APPS", i64::from(behaviour_abi::DEFAULT_MAX_APPS)),
+        ("PROBE_MAX_BASELINE", i64::from(behaviour_abi::MAX_BASELINE)),
+        ("PROBE_INTERVAL_SHIFT", i64::from(behaviour_abi::INTERVAL_SHIFT)),
+        ("PROBE_INTERVAL_LIMIT", i64::from(behaviour_abi::INTERVAL_LIMIT)),
+        ("PROBE_BATCH_INTERVALS", i64::from(behaviour_abi::BATCH_INTERVALS)),
+        ("PROBE_CV_PERCENT_LIMIT", i64::from(behaviour_abi::CV_PERCENT_LIMIT)),
+        ("PROBE_PEER_BITMAP_BITS", behaviour_abi::PEER_BITMAP_BITS as i64),
         ("PROBE_COMM_BYTES", cgroup_abi::COMM_BYTES as i64),
         ("PROBE_CGROUP_PATH_BYTES", cgroup_abi::PATH_BYTES as i64),
         ("PROBE_NAME_BYTES", dns::NAME_BYTES as i64),
@@ -207,7 +224,14 @@ fn maps(compiled: &Compiled) -> BTreeMap<String, Shape> {
 fn every_table_of_the_cgroup_sensor_has_the_type_and_sizes_of_its_twin() {
     let max_flows = cgroup_abi::DEFAULT_MAX_FLOWS;
     let max_names = dns::DEFAULT_MAX_NAMES;
-    let expected: [(&str, Shape); 7] = [
+    let (rows, apps) = (behaviour_abi::DEFAULT_MAX_BEHAVIOURS, behaviour_abi::DEFAULT_MAX_APPS);
+    let row = (MapType::LruHash, size_of::<BehaviourKey>(), size_of::<Behaviour>(), rows);
+    let baseline = behaviour_abi::MAX_BASELINE;
+    let expected: [(&str, Shape); 11] = [
+        ("ibsr_behaviour", row),
+        ("ibsr_app_window", (MapType::LruHash, size_of::<AppKey>(), size_of::<AppWindow>(), apps)),
+        ("ibsr_baseline", (MapType::LpmTrie, size_of::<BaselineKey>(), 4, baseline)),
+        ("ibsr_bh_totals", (MapType::PercpuArray, 4, size_of::<BehaviourTotals>(), 1)),
         ("ibsr_cg_meta", (MapType::Array, 4, size_of::<CgroupMeta>(), 1)),
         ("ibsr_flows", (MapType::LruHash, size_of::<FlowKey>(), size_of::<Flow>(), max_flows)),
         ("ibsr_owners", (MapType::LruHash, 8, size_of::<Owner>(), max_flows)),

@@ -3,6 +3,8 @@
 //! and connections; what the sensor says of each is compared with what the processes, `/proc`
 //! and the other end of the connection say.
 
+#[path = "cgroup/behaviour.rs"]
+mod behaviour;
 #[path = "cgroup/conservation.rs"]
 mod conservation;
 #[path = "cgroup/dns.rs"]

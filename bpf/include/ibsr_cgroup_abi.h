@@ -21,7 +21,7 @@
 #define IBSR_CGROUP_PATH_BYTES	256
 
 /* Default size of the tables of flows and of owners; the loader sets the real one. 100,000
- * flows are about 21 MiB, as many owners 16 MiB. */
+ * flows are about 22 MiB, as many owners 16 MiB. */
 #define IBSR_DEFAULT_MAX_FLOWS 100000
 
 /*
@@ -88,14 +88,16 @@ struct ibsr_flow {
 	__u64 retransmits;   /* segments sent again; SYN-ACKs are not among them */
 	__u8 local_addr[16]; /* zero as long as it is not known */
 	__u16 local_port;
-	__u16 error;	/* errno of FAILED */
-	__u32 steps;	/* enum ibsr_step, all that happened */
-	__u16 family;	/* AF_INET or AF_INET6, as the socket was created */
-	__u8 direction; /* enum ibsr_direction */
-	__u8 learned;	/* enum ibsr_learned */
-	__u8 tcp_state; /* last of SYN_SENT, ESTABLISHED, LISTEN and CLOSE, as BPF_TCP_* */
-	__u8 pad[3];	/* zero */
-	__u64 name;	/* by which it was reached: key in the names' texts; 0: not known */
+	__u16 error;	 /* errno of FAILED */
+	__u32 steps;	 /* enum ibsr_step, all that happened */
+	__u16 family;	 /* AF_INET or AF_INET6, as the socket was created */
+	__u8 direction;	 /* enum ibsr_direction */
+	__u8 learned;	 /* enum ibsr_learned */
+	__u8 tcp_state;	 /* last of SYN_SENT, ESTABLISHED, LISTEN and CLOSE, as BPF_TCP_* */
+	__u8 pad[3];	 /* zero */
+	__u64 name;	 /* by which it was reached: key in the names' texts; 0: not known */
+	__u64 noted_out; /* private to the program: of `bytes_out`, what behaviour has */
+	__u64 noted_in;	 /* private to the program: of `bytes_in` */
 };
 
 /*
@@ -198,7 +200,7 @@ struct ibsr_cg_meta {
 #endif
 
 IBSR_CGROUP_ASSERT(sizeof(struct ibsr_flow_key) == 32);
-IBSR_CGROUP_ASSERT(sizeof(struct ibsr_flow) == 144);
+IBSR_CGROUP_ASSERT(sizeof(struct ibsr_flow) == 160);
 IBSR_CGROUP_ASSERT(sizeof(struct ibsr_owner) == 112);
 IBSR_CGROUP_ASSERT(sizeof(struct ibsr_cgroup_totals) == 32 * 8);
 IBSR_CGROUP_ASSERT(sizeof(struct ibsr_cg_meta) == 128 + IBSR_CGROUP_PATH_BYTES);

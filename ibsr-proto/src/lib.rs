@@ -10,6 +10,7 @@
 pub mod abi;
 pub mod addr;
 pub mod cgroup_abi;
+pub mod cgroup_behaviour_abi;
 pub mod cgroup_dns_abi;
 pub mod conservation;
 pub mod container;

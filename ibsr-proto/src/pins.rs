@@ -48,6 +48,14 @@ pub const FLOWS: &str = "flows";
 pub const OWNERS: &str = "owners";
 /// Pin of what is kept with each socket, private to the programs.
 pub const SOCKETS: &str = "sockets";
+/// Map of destinations of applications, of a cgroup.
+pub const BEHAVIOUR: &str = "behaviour";
+/// Map of applications, of a cgroup.
+pub const APP_WINDOW: &str = "app_window";
+/// Map of destinations that were there before, of a cgroup.
+pub const BASELINE: &str = "baseline";
+/// Totals of behaviour, of a cgroup.
+pub const BEHAVIOUR_TOTALS: &str = "behaviour_totals";
 /// Starts the name of the pin of each link of a cgroup, mode [`LINK_MODE`]; the rest is the
 /// name of the program without `ibsr_`.
 pub const LINK_PREFIX: &str = "link-";
@@ -102,7 +110,7 @@ pub const XDP_MAPS: [(&str, &str); 9] = [
 ];
 
 /// The same for the scope of a cgroup.
-pub const CGROUP_MAPS: [(&str, &str); 10] = [
+pub const CGROUP_MAPS: [(&str, &str); 14] = [
     (META, "ibsr_cg_meta"),
     (FLOWS, "ibsr_flows"),
     (OWNERS, "ibsr_owners"),
@@ -113,6 +121,10 @@ pub const CGROUP_MAPS: [(&str, &str); 10] = [
     (DNS_TOTALS, "ibsr_dns_totals"),
     (DNS_ASKED, "ibsr_dns_asked"),
     (SCRATCH, "ibsr_scratch"),
+    (BEHAVIOUR, "ibsr_behaviour"),
+    (APP_WINDOW, "ibsr_app_window"),
+    (BASELINE, "ibsr_baseline"),
+    (BEHAVIOUR_TOTALS, "ibsr_bh_totals"),
 ];
 
 /// What one sensor observes: `xdp-<ifname>` or `cg-<name>`. The name of its directory, and

@@ -3,7 +3,7 @@
 //! each, a question and an answer on both. Every question of a client has another length, so that its bytes tell
 //! whether all of them were counted.
 
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::os::fd::{BorrowedFd, OwnedFd};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::thread;
@@ -112,6 +112,36 @@ pub fn get(http: SocketAddr, count: usize) -> Result<usize, Errno> {
         }
     }
     Ok(received)
+}
+
+/// Connects once, and again after each gap; how often. The gaps are between the beginnings, so
+/// that the time a connection takes does not add to them.
+pub fn beat(is_udp: bool, to: SocketAddr, gaps_ms: &[u64]) -> Result<usize, Errno> {
+    let kind = if is_udp { SocketType::DGRAM } else { SocketType::STREAM };
+    let mut due = Instant::now();
+    for gap_ms in [0].iter().chain(gaps_ms) {
+        due += Duration::from_millis(*gap_ms);
+        thread::sleep(due.saturating_duration_since(Instant::now()));
+        let fd = socket(family(to), kind, None)?;
+        connect(&fd, &to)?;
+    }
+    Ok(gaps_ms.len() + 1)
+}
+
+/// Tries to connect to so many addresses from `from` on; how many refused.
+pub fn scan(from: SocketAddr, count: u32) -> Result<u32, Errno> {
+    let SocketAddr::V4(first) = from else { return Err(Errno::AFNOSUPPORT) };
+    let mut refused = 0;
+    for number in 0..count {
+        let ip = Ipv4Addr::from(u32::from(*first.ip()) + number);
+        let fd = socket(AddressFamily::INET, SocketType::STREAM, None)?;
+        match connect(&fd, &SocketAddr::new(ip.into(), first.port())) {
+            Ok(()) => {}
+            Err(Errno::CONNREFUSED) => refused += 1,
+            Err(errno) => return Err(errno),
+        }
+    }
+    Ok(refused)
 }
 
 /// Answers `count` times over each.

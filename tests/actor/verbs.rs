@@ -144,6 +144,12 @@ impl Actor {
             ["load", tcp, udp, count] => {
                 load::load(address(tcp)?, address(udp)?, number(count)?).and_then(ok)
             }
+            ["beat", kind, to, ref gaps_ms @ ..] => {
+                let gaps_ms: Result<Vec<u64>, Errno> =
+                    gaps_ms.iter().map(|ms| number(ms)).collect();
+                load::beat(kind == "udp4", address(to)?, &gaps_ms?).and_then(ok)
+            }
+            ["scan", from, count] => load::scan(address(from)?, number(count)?).and_then(ok),
             ["get", http, count] => load::get(address(http)?, number(count)?).and_then(ok),
             ["serve", tcp, udp, count] => {
                 load::serve(self.fd(tcp)?, self.fd(udp)?, number(count)?).and_then(ok)

@@ -3,9 +3,10 @@
 //!
 //! Packets: a program that does nothing, one that does one hash lookup, and the sensor are
 //! attached to one cgroup, so all three see every packet of a ping-pong between two processes;
-//! the kernel itself says how long each ran; the same for questions and answers of DNS, for which
-//! there is no bound. Connections: requests a second to a web server,
-//! a connection for each, with the sensor attached and without, in turn. Ends with 1 when a bound is missed. With
+//! the kernel itself says how long each ran; the same for questions and answers of DNS, for
+//! which there is no bound. Connections: requests a second to a web server,
+//! a connection for each, with the sensor attached and without, in turn; once with both ends in
+//! the cgroup and once with the server only. Ends with 1 when a bound is missed. With
 //! `JSON=FILE` the rows are written there too. With `ROUNDS=N` as many rounds.
 
 use std::collections::BTreeMap;
@@ -91,8 +92,12 @@ fn run() -> Result<Answer> {
         ]);
     }
     println!("{table}\n");
-    let shares = connections(rounds)?;
-    println!("{}", connection_table(&shares));
+    let mut scenes = Vec::new();
+    for (name, ends) in [("both ends", Ends::Both), ("the server only", Ends::Server)] {
+        let shares = connections(rounds, ends)?;
+        println!("in the cgroup: {name}\n{}\n", connection_table(&shares));
+        scenes.push((name, shares));
+    }
     write_where_asked("JSON", || {
         let rows: Vec<_> = rows
             .iter()
@@ -102,11 +107,16 @@ fn run() -> Result<Answer> {
                 "lookup_ns": row.lookup_ns, "sensor_ns": row.sensor_ns, "ratio": row.ratio() })
             })
             .collect();
-        let [_, empty, sensor] = shares;
-        json!({ "packets": rows, "connections": { "empty": empty, "sensor": sensor } }).to_string()
+        let connections: Vec<_> = scenes
+            .iter()
+            .map(|(name, [_, empty, lean, sensor])| {
+                json!({ "ends": name, "empty": empty, "without_behaviour": lean, "sensor": sensor })
+            })
+            .collect();
+        json!({ "packets": rows, "connections": connections }).to_string()
     })?;
-    let [_, _, [share, _]] = shares;
-    let is_kept = share >= CONNECTION_BOUND && rows.iter().all(|row| row.ratio() <= PACKET_BOUND);
+    let is_kept = scenes.iter().all(|(_, [.., [share, _]])| *share >= CONNECTION_BOUND)
+        && rows.iter().all(|row| row.ratio() <= PACKET_BOUND);
     Ok(if is_kept { Answer::Yes } else { Answer::No })
 }
 
@@ -256,7 +266,7 @@ impl Web {
         let config = format!(
             "daemon off; pid {at}/pid; error_log stderr emerg; worker_processes 1;\n\
              events {{}}\n\
-             http {{ access_log off; client_body_temp_path {at}/b; proxy_temp_path {at}/p;\n\
+             http {{ access_log {at}/access.log; client_body_temp_path {at}/b; proxy_temp_path {at}/p;\n\
              fastcgi_temp_path {at}/f; uwsgi_temp_path {at}/u; scgi_temp_path {at}/s;\n\
              server {{ listen {WEB}; root {at}; }} }}\n\
              user root;\n"
@@ -281,23 +291,44 @@ fn cpu_us(cgroup: &Cgroup) -> Result<f64> {
 }
 
 /// What is attached while connections are made.
-const ROWS: [&str; 3] = ["nothing", "empty programs on the same hooks", "the sensor"];
+const ROWS: [&str; 4] = [
+    "nothing",
+    "empty programs on the same hooks",
+    "the sensor without the analysis of behaviour",
+    "the sensor",
+];
 
-/// HTTP requests, a connection for each; client and server in the cgroup. For each of [`ROWS`]
+/// Which end of each connection the sensor sees.
+#[derive(Clone, Copy)]
+enum Ends {
+    /// The worst case: client and server.
+    Both,
+    /// The client is in another cgroup.
+    Server,
+}
+
+/// HTTP requests, a connection for each. For each of [`ROWS`]
 /// the middle of all rounds' ratios to the round's run without a program: of rates, and of CPU
 /// time, which a busy machine disturbs less.
-fn connections(rounds: usize) -> Result<[[f64; 2]; ROWS.len()]> {
-    let cgroup = Cgroup::new();
+fn connections(rounds: usize, ends: Ends) -> Result<[[f64; 2]; ROWS.len()]> {
+    let (cgroup, beside) = (Cgroup::new(), Cgroup::new());
     let _web = Web::start(&cgroup)?;
-    let mut client = Actor::start(&cgroup);
+    let mut client = Actor::start(match ends {
+        Ends::Both => &cgroup,
+        Ends::Server => &beside,
+    });
+    let cpu = || -> Result<f64> { Ok(cpu_us(&cgroup)? + cpu_us(&beside)?) };
     let mut measure = || -> Result<[f64; 2]> {
-        let (start, used) = (Instant::now(), cpu_us(&cgroup)?);
+        let (start, used) = (Instant::now(), cpu()?);
         client.act(&format!("get {WEB} {CONNECTIONS}"));
-        Ok([start.elapsed().as_secs_f64(), cpu_us(&cgroup)? - used])
+        Ok([start.elapsed().as_secs_f64(), cpu()? - used])
     };
     let empty = Path::new(env!("CARGO_MANIFEST_DIR")).join("bpf/bench/cgroup_empty.bpf.c");
-    let load = |source: &Path| CgroupSensor::load(&compiled(source), 100_000, None);
-    let mut attached = [None, Some(load(&empty)), Some(load(&CgroupSensor::source()))];
+    let empty = CgroupSensor::load(&compiled(&empty), 100_000, None);
+    let sensor = compiled(&CgroupSensor::source());
+    let with = |knobs: &[(&str, &[u8])]| CgroupSensor::load_with(&sensor, 100_000, knobs);
+    let lean = with(&[("ibsr_behaviour_on", &0_u32.to_ne_bytes())]);
+    let mut attached = [None, Some(empty), Some(lean), Some(with(&[]))];
     let _warm = measure()?;
     let mut ratios: [[Vec<f64>; 2]; ROWS.len()] = Default::default();
     for round in 0..rounds {

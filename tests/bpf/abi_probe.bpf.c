@@ -6,6 +6,7 @@
 #include <linux/bpf.h>
 #include "ibsr_abi.h"
 #include "ibsr_cgroup_abi.h"
+#include "ibsr_cgroup_behaviour_abi.h"
 #include "ibsr_cgroup_dns_abi.h"
 
 enum abi_constants {
@@ -23,6 +24,14 @@ enum abi_constants {
 	PROBE_WAYS_PER_SOURCE = IBSR_WAYS_PER_SOURCE,
 	PROBE_CGROUP_ABI_VERSION = IBSR_CGROUP_ABI_VERSION,
 	PROBE_DEFAULT_MAX_FLOWS = IBSR_DEFAULT_MAX_FLOWS,
+	PROBE_MAX_BEHAVIOURS = IBSR_DEFAULT_MAX_BEHAVIOURS,
+	PROBE_MAX_APPS = IBSR_DEFAULT_MAX_APPS,
+	PROBE_MAX_BASELINE = IBSR_MAX_BASELINE,
+	PROBE_INTERVAL_SHIFT = IBSR_INTERVAL_SHIFT,
+	PROBE_INTERVAL_LIMIT = IBSR_INTERVAL_LIMIT,
+	PROBE_BATCH_INTERVALS = IBSR_BATCH_INTERVALS,
+	PROBE_CV_PERCENT_LIMIT = IBSR_CV_PERCENT_LIMIT,
+	PROBE_PEER_BITMAP_BITS = IBSR_PEER_BITMAP_BITS,
 	PROBE_COMM_BYTES = IBSR_COMM_BYTES,
 	PROBE_CGROUP_PATH_BYTES = IBSR_CGROUP_PATH_BYTES,
 	PROBE_NAME_BYTES = IBSR_NAME_BYTES,
@@ -38,6 +47,7 @@ enum abi_constants {
 };
 
 enum abi_constants probe_constants;
+enum ibsr_behaviour_flag probe_behaviour_flag;
 enum ibsr_direction probe_direction;
 enum ibsr_evidence probe_evidence;
 enum ibsr_learned probe_learned;

@@ -10,16 +10,19 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use ibsr_proto::cgroup_abi::{CgroupMeta, CgroupTotals, Flow, FlowKey, Owner};
+use ibsr_proto::cgroup_behaviour_abi::{
+    AppKey, AppWindow, BaselineKey, Behaviour, BehaviourKey, BehaviourTotals,
+};
 use ibsr_proto::pins;
 use libbpf_rs::{Iter, Link, MapCore as _, MapFlags, Object};
-use zerocopy::{FromBytes as _, IntoBytes as _};
+use zerocopy::{FromBytes, IntoBytes as _};
 
 use crate::prog::{Compiled, Knobs, compilers};
 
 /// Section of the program that walks open files.
 const SEED: &str = "iter/task_file";
 /// Tables whose size a test may choose.
-const TABLES: [&str; 2] = ["ibsr_flows", "ibsr_owners"];
+const TABLES: [&str; 3] = ["ibsr_flows", "ibsr_owners", "ibsr_behaviour"];
 
 /// A cgroup, removed on drop with those below it; whoever is still in one is ended.
 #[derive(Debug)]
@@ -138,10 +141,8 @@ impl CgroupSensor {
     #[must_use]
     pub fn load(compiled: &Compiled, max_flows: u32, seeded: Option<&Cgroup>) -> Self {
         let id = seeded.map(|cgroup| cgroup.id().to_ne_bytes());
-        match &id {
-            Some(id) => Self::load_with(compiled, max_flows, &[("ibsr_cgroup_id", id)]),
-            None => Self::load_with(compiled, max_flows, &[]),
-        }
+        let knobs = id.as_ref().map(|id| ("ibsr_cgroup_id", id.as_slice()));
+        Self::load_with(compiled, max_flows, knobs.as_slice())
     }
 
     /// Loads `compiled` with these knobs without attaching it.
@@ -152,7 +153,7 @@ impl CgroupSensor {
             let name = map.name().to_string_lossy().into_owned();
             if TABLES.contains(&name.as_str()) {
                 map.set_max_entries(max_flows).expect("not loaded yet");
-            } else if !knobs.is_empty() && name.ends_with(".rodata") {
+            } else if name.ends_with(".rodata") && !knobs.is_empty() {
                 let bytes = map.initial_value_mut().expect("there are knobs");
                 for (knob, value) in knobs {
                     let at = compiled.knob_offset(knob).expect("the knob exists");
@@ -222,17 +223,52 @@ impl CgroupSensor {
     /// Every flow, in the order of its key.
     #[must_use]
     pub fn flows(&self) -> Vec<(FlowKey, Flow)> {
-        let map = self.map("ibsr_flows");
-        let mut flows: Vec<(FlowKey, Flow)> = map
+        self.rows("ibsr_flows")
+    }
+
+    fn rows<K: FromBytes + Ord, V: FromBytes>(&self, name: &str) -> Vec<(K, V)> {
+        let map = self.map(name);
+        let mut rows: Vec<(K, V)> = map
             .keys()
             .filter_map(|key| {
                 let value = map.lookup(&key, MapFlags::ANY).expect("readable")?;
-                let key = FlowKey::read_from_bytes(&key).expect("the ABI");
-                Some((key, Flow::read_from_bytes(&value).expect("the ABI")))
+                let key = K::read_from_bytes(&key).expect("the ABI");
+                Some((key, V::read_from_bytes(&value).expect("the ABI")))
             })
             .collect();
-        flows.sort_by_key(|(key, _)| *key);
-        flows
+        rows.sort_by(|(a, _), (b, _)| a.cmp(b));
+        rows
+    }
+
+    /// Every destination of every application.
+    #[must_use]
+    pub fn behaviours(&self) -> Vec<(BehaviourKey, Behaviour)> {
+        self.rows("ibsr_behaviour")
+    }
+
+    /// Every application.
+    #[must_use]
+    pub fn apps(&self) -> Vec<(AppKey, AppWindow)> {
+        self.rows("ibsr_app_window")
+    }
+
+    /// Totals of behaviour over all CPUs.
+    #[must_use]
+    pub fn behaviour_totals(&self) -> BehaviourTotals {
+        let map = self.map("ibsr_bh_totals");
+        let values = map.lookup_percpu(&0_u32.to_ne_bytes(), MapFlags::ANY).expect("readable");
+        let cpus: Vec<BehaviourTotals> = values
+            .expect("the one entry exists")
+            .iter()
+            .map(|value| BehaviourTotals::read_from_bytes(value).expect("the ABI"))
+            .collect();
+        BehaviourTotals::sum(&cpus)
+    }
+
+    /// Puts a destination into the baseline.
+    pub fn expect_destination(&self, key: &BaselineKey) {
+        let map = self.map("ibsr_baseline");
+        map.update(key.as_bytes(), &1_u32.to_ne_bytes(), MapFlags::ANY).expect("there is room");
     }
 
     /// The flows of one socket.

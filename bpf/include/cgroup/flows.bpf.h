@@ -6,6 +6,7 @@
 #ifndef IBSR_CGROUP_FLOWS_BPF_H
 #define IBSR_CGROUP_FLOWS_BPF_H
 
+#include "cgroup/behaviour/note.bpf.h"
 #include "cgroup/dns/name.bpf.h"
 #include "cgroup/maps.bpf.h"
 #include "map.bpf.h"
@@ -38,30 +39,44 @@ static __always_inline void name_local(struct ibsr_flow *flow, const struct loca
 	flow->local_port = local->port;
 }
 
-/* BPF_NOEXIST: with BPF_ANY a CPU that lost the race would wipe what the winner counted. */
+static __always_inline void begin_flow(struct ibsr_flow *flow, const struct socket *s,
+				       __u8 direction, __u64 now_boot_ns)
+{
+	flow->owner = s->owner;
+	flow->netns_cookie = s->netns_cookie;
+	flow->cgroup_id = s->cgroup_id;
+	flow->born_boot_ns = now_boot_ns;
+	flow->last_boot_ns = now_boot_ns;
+	flow->steps = s->steps;
+	flow->family = s->family;
+	flow->direction = direction;
+	flow->learned = s->learned;
+}
+
+/* True when the row is new. BPF_NOEXIST: with BPF_ANY a CPU that lost the race would wipe what
+ * the winner counted. */
+static __always_inline int add_flow(const struct ibsr_flow_key *key, const struct ibsr_flow *flow,
+				    struct ibsr_cgroup_totals *totals)
+{
+	if (bpf_map_update_elem(&ibsr_flows, key, flow, BPF_NOEXIST))
+		return 0;
+	shared_add(&totals->flows_inserted, 1);
+	return 1;
+}
+
 static __always_inline struct ibsr_flow *insert_flow(const struct ibsr_flow_key *key,
 						     const struct socket *s, __u8 direction,
 						     const struct local *local,
 						     struct ibsr_cgroup_totals *totals)
 {
-	struct ibsr_flow flow = {
-		.owner = s->owner,
-		.netns_cookie = s->netns_cookie,
-		.cgroup_id = s->cgroup_id,
-		.born_boot_ns = bpf_ktime_get_boot_ns(),
-		.steps = s->steps,
-		.family = s->family,
-		.direction = direction,
-		.learned = s->learned,
-	};
+	struct ibsr_flow flow = {};
 
-	flow.last_boot_ns = flow.born_boot_ns;
+	begin_flow(&flow, s, direction, bpf_ktime_get_boot_ns());
 	if (direction == IBSR_DIRECTION_OUTGOING)
 		flow.name = name_of(key->remote_addr, flow.born_boot_ns);
 	if (local)
 		name_local(&flow, local);
-	if (!bpf_map_update_elem(&ibsr_flows, key, &flow, BPF_NOEXIST))
-		shared_add(&totals->flows_inserted, 1);
+	add_flow(key, &flow, totals);
 	return bpf_map_lookup_elem(&ibsr_flows, key);
 }
 
@@ -95,8 +110,10 @@ static __always_inline void count_totals(struct ibsr_cgroup_totals *totals, int 
 	}
 }
 
-static __always_inline void count_flow(struct ibsr_flow *flow, struct ibsr_cgroup_totals *totals,
-				       int is_out, __u32 packets, __u32 bytes)
+/* A row that is older than this second also says to behaviour what it has by now. */
+static __always_inline void count_flow(const struct ibsr_flow_key *key, struct ibsr_flow *flow,
+				       struct ibsr_cgroup_totals *totals, int is_out, __u32 packets,
+				       __u32 bytes)
 {
 	__u64 now_boot_ns = coarse_boot_ns(totals);
 
@@ -112,8 +129,11 @@ static __always_inline void count_flow(struct ibsr_flow *flow, struct ibsr_cgrou
 		__sync_fetch_and_add(&flow->packets_in, packets);
 		__sync_fetch_and_add(&flow->bytes_in, bytes);
 	}
-	if (flow->last_boot_ns != now_boot_ns)
-		flow->last_boot_ns = now_boot_ns;
+	if (flow->last_boot_ns == now_boot_ns)
+		return;
+	if (is_due(flow, now_boot_ns))
+		note_bytes(key, flow, now_boot_ns);
+	flow->last_boot_ns = now_boot_ns;
 }
 
 #endif /* IBSR_CGROUP_FLOWS_BPF_H */

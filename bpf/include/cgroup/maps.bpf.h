@@ -54,8 +54,8 @@ struct {
 /*
  * What sockets exchanged with whom. Key and value: ibsr_cgroup_abi.h. Written by this sensor
  * on any CPU, atomically; read by ibsr-reader. When full the kernel evicts an entry that was
- * not used lately and says nothing: the loss is the remainder of the totals. 224 bytes an
- * entry with the kernel's header: 21 MiB at the default.
+ * not used lately and says nothing: the loss is the remainder of the totals. 240 bytes an
+ * entry with the kernel's header: 23 MiB at the default.
  */
 struct {
 	__uint(type, BPF_MAP_TYPE_LRU_HASH);

@@ -57,7 +57,7 @@ static __always_inline void count_tcp(const struct socket *s, struct ibsr_cgroup
 				      int is_out, __u32 packets, __u32 bytes)
 {
 	count_totals(totals, is_out, packets, bytes);
-	count_flow(socket_flow(s, totals), totals, is_out, packets, bytes);
+	count_flow(&s->key, socket_flow(s, totals), totals, is_out, packets, bytes);
 }
 
 static __always_inline void set_ends(struct ibsr_flow_key *key, struct local *local,
@@ -95,11 +95,14 @@ static __always_inline void count_udp(const struct __sk_buff *skb, const struct 
 	set_ends(&key, &local, &ends, is_out);
 	count_totals(totals, is_out, packets, bytes);
 	flow = bpf_map_lookup_elem(&ibsr_flows, &key);
-	if (!flow)
+	if (!flow) {
 		flow = insert_flow(&key, s, direction, &local, totals);
-	else if (!flow->local_port)
+		if (is_out && flow)
+			note_connect(&key, s->owner, flow->born_boot_ns);
+	} else if (!flow->local_port) {
 		name_local(flow, &local);
-	count_flow(flow, totals, is_out, packets, bytes);
+	}
+	count_flow(&key, flow, totals, is_out, packets, bytes);
 	if (is_dns_port(key.remote_port))
 		observe_dns(skb, &key, is_out);
 }

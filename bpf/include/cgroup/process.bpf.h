@@ -46,6 +46,7 @@ static __always_inline void observe_release(struct bpf_sock *ctx)
 	struct ibsr_cgroup_totals *totals = only_entry(&ibsr_cg_totals);
 	struct socket *s = bpf_sk_storage_get(&ibsr_sockets, ctx, NULL, 0);
 	struct ibsr_flow *flow;
+	__u64 now_boot_ns;
 
 	if (!totals || !s || !is_tracked(s))
 		return;
@@ -53,8 +54,15 @@ static __always_inline void observe_release(struct bpf_sock *ctx)
 	flow = bpf_map_lookup_elem(&ibsr_flows, &s->key);
 	if (!flow)
 		return;
-	flow->closed_boot_ns = bpf_ktime_get_boot_ns();
-	mark(flow, IBSR_STEP_RELEASED, flow->closed_boot_ns);
+	now_boot_ns = bpf_ktime_get_boot_ns();
+	flow->closed_boot_ns = now_boot_ns;
+	mark(flow, IBSR_STEP_RELEASED, now_boot_ns);
+	if (s->direction != IBSR_DIRECTION_OUTGOING)
+		return;
+	if (s->key.protocol == IPPROTO_UDP)
+		note_bytes(&s->key, flow, now_boot_ns);
+	else if (!(s->steps & IBSR_STEP_SYN_SENT))
+		note_failure(&s->key, s->owner, 0, now_boot_ns);
 }
 
 /* The state of a socket that a process uses with an address. */
@@ -113,12 +121,30 @@ static __always_inline void observe_bound(struct bpf_sock *ctx, const struct loc
 	mark(flow, IBSR_STEP_BOUND, coarse_boot_ns(totals));
 }
 
+/* Nearly always the row is new, so that is tried first: it saves two lookups. */
+static __always_inline void connects_flow(const struct socket *s, struct ibsr_cgroup_totals *totals)
+{
+	__u64 now_boot_ns = bpf_ktime_get_boot_ns();
+	struct ibsr_flow begun = { .connect_boot_ns = now_boot_ns };
+	struct ibsr_flow *flow;
+
+	begin_flow(&begun, s, IBSR_DIRECTION_OUTGOING, now_boot_ns);
+	if (add_flow(&s->key, &begun, totals)) {
+		note_connect(&s->key, s->owner, now_boot_ns);
+		return;
+	}
+	flow = bpf_map_lookup_elem(&ibsr_flows, &s->key);
+	if (!flow)
+		return;
+	flow->connect_boot_ns = now_boot_ns;
+	mark(flow, IBSR_STEP_CONNECTED, now_boot_ns);
+}
+
 /* To the address that the process named: what other programs make of it shows in the row of
  * the connection that comes of it. */
 static __always_inline void observe_connect(struct bpf_sock_addr *ctx, const __u8 *addr)
 {
 	struct ibsr_cgroup_totals *totals = only_entry(&ibsr_cg_totals);
-	struct ibsr_flow *flow;
 	struct socket *s;
 
 	if (!totals)
@@ -133,11 +159,7 @@ static __always_inline void observe_connect(struct bpf_sock_addr *ctx, const __u
 	s->direction = IBSR_DIRECTION_OUTGOING;
 	s->steps |= IBSR_STEP_CONNECTED;
 	set_phase(s, SOCKET_READY);
-	flow = socket_flow(s, totals);
-	if (!flow)
-		return;
-	flow->connect_boot_ns = bpf_ktime_get_boot_ns();
-	mark(flow, IBSR_STEP_CONNECTED, flow->connect_boot_ns);
+	connects_flow(s, totals);
 }
 
 static __always_inline void observe_send(struct bpf_sock_addr *ctx)

@@ -61,23 +61,41 @@ static __always_inline void sends_syn(struct socket *s, struct bpf_sock *sk,
 	mark(flow, IBSR_STEP_SYN_SENT, coarse_boot_ns(totals));
 }
 
+/* A connection that came in begins here, as a rule: one insert then says all. */
+static __always_inline int is_accepted(const struct socket *s, const struct bpf_sock *sk,
+				       __u64 now_boot_ns, struct ibsr_cgroup_totals *totals)
+{
+	struct ibsr_flow flow = {
+		.established_boot_ns = now_boot_ns,
+		.tcp_state = BPF_TCP_ESTABLISHED,
+	};
+
+	begin_flow(&flow, s, IBSR_DIRECTION_INCOMING, now_boot_ns);
+	set_local(&flow, sk);
+	return add_flow(&s->key, &flow, totals);
+}
+
 static __always_inline void is_established(struct socket *s, struct bpf_sock *sk,
 					   struct ibsr_cgroup_totals *totals)
 {
+	__u64 now_boot_ns = bpf_ktime_get_boot_ns();
 	struct ibsr_flow *flow;
 
-	if (s->direction == IBSR_DIRECTION_INCOMING)
-		shared_add(&totals->accepted, 1);
-	else
-		shared_add(&totals->established, 1);
 	s->steps |= IBSR_STEP_ESTABLISHED;
+	if (s->direction == IBSR_DIRECTION_INCOMING) {
+		shared_add(&totals->accepted, 1);
+		if (is_accepted(s, sk, now_boot_ns, totals))
+			return;
+	} else {
+		shared_add(&totals->established, 1);
+	}
 	flow = socket_flow(s, totals);
 	if (!flow)
 		return;
 	set_local(flow, sk);
 	flow->tcp_state = BPF_TCP_ESTABLISHED;
-	flow->established_boot_ns = bpf_ktime_get_boot_ns();
-	mark(flow, IBSR_STEP_ESTABLISHED, flow->established_boot_ns);
+	flow->established_boot_ns = now_boot_ns;
+	mark(flow, IBSR_STEP_ESTABLISHED, now_boot_ns);
 }
 
 /* The error that the process will be told, or was. */
@@ -94,6 +112,7 @@ static __always_inline void closes(struct bpf_sock_ops *ctx, struct socket *s, s
 				   struct ibsr_cgroup_totals *totals)
 {
 	int had_sent_syn = ctx->args[0] == BPF_TCP_SYN_SENT;
+	__u64 now_boot_ns = bpf_ktime_get_boot_ns();
 	struct ibsr_flow *flow;
 	__u16 error;
 
@@ -104,12 +123,15 @@ static __always_inline void closes(struct bpf_sock_ops *ctx, struct socket *s, s
 	if (!flow)
 		return;
 	flow->tcp_state = BPF_TCP_CLOSE;
-	flow->closed_boot_ns = bpf_ktime_get_boot_ns();
+	flow->closed_boot_ns = now_boot_ns;
 	if (error || had_sent_syn) {
 		flow->error = error;
-		mark(flow, IBSR_STEP_FAILED, flow->closed_boot_ns);
+		mark(flow, IBSR_STEP_FAILED, now_boot_ns);
 	}
-	mark(flow, IBSR_STEP_CLOSED, flow->closed_boot_ns);
+	mark(flow, IBSR_STEP_CLOSED, now_boot_ns);
+	note_bytes(&s->key, flow, now_boot_ns);
+	if (had_sent_syn)
+		note_failure(&s->key, s->owner, 1, now_boot_ns);
 }
 
 static __always_inline void counts_retransmit(struct bpf_sock_ops *ctx, const struct socket *s,

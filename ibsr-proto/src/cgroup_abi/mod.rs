@@ -93,6 +93,10 @@ abi_struct! {
         pad: [u8; 3],
         /// Name by which it was reached, key in the table of names; 0 where none is known.
         name: u64,
+        /// Private to the program.
+        noted_out: u64,
+        /// Private to the program.
+        noted_in: u64,
     }
 }
 
