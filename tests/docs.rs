@@ -13,6 +13,10 @@ use ibsr_tests::flow_segments::{flow, write};
 use ibsr_tests::process::{program, say};
 use ibsr_tests::segments::{SegmentSpec, Traffic, rows};
 
+/// The executable that flows of the harness are of.
+const EXE_INODE: u64 = 3;
+const EXE_DEVICE: &str = "1:0";
+
 const PROGRAMS: [&str; 4] = ["ibsr-loader", "ibsr-reader", "ibsr-export", "ibsr-report"];
 
 fn root() -> PathBuf {
@@ -116,8 +120,14 @@ fn flows() -> (tempfile::TempDir, Vec<&'static str>) {
 
 /// The fenced code of `language` below the heading about flows.
 fn who_talks(language: &str, spool: &Path) -> String {
+    query("Who talks to whom", language, spool)
+}
+
+/// The first fenced code of `language` below a heading.
+fn query(heading: &str, language: &str, spool: &Path) -> String {
     let text = fs::read_to_string(root().join("docs/queries.md")).expect("the page exists");
-    let section = text.split_once("\n## Who talks to whom\n").expect("the heading exists").1;
+    let heading = format!("\n## {heading}\n");
+    let section = text.split_once(&heading).expect("the heading exists").1;
     let from = section.split_once(&format!("```{language}\n")).expect("it has such code").1;
     let code = from.split_once("```").expect("the code ends").0;
     code.replace("SPOOL", &spool.display().to_string())
@@ -133,12 +143,48 @@ fn the_jq_query_finds_who_talks_to_whom() {
 #[test]
 fn the_duckdb_query_finds_who_talks_to_whom() {
     let (spool, truth) = flows();
+    assert_eq!(duckdb(&who_talks("sql", spool.path())), truth);
+}
+
+/// The rows that DuckDB finds.
+fn duckdb(query: &str) -> Vec<String> {
     let script = "import sys, duckdb\n\
                   for row in duckdb.sql(sys.argv[1]).fetchall(): print(*row, sep='\\t')";
     let modules = program("xtask").parent().expect("a folder").join("../tools/python");
     let mut command = Command::new("python3");
-    command.args(["-c", script, &who_talks("sql", spool.path())]).env("PYTHONPATH", &modules);
-    assert_eq!(say(&mut command).expect_code(0).stdout.lines().collect::<Vec<_>>(), truth);
+    command.args(["-c", script, query]).env("PYTHONPATH", &modules);
+    say(&mut command).expect_code(0).stdout.lines().map(str::to_owned).collect()
+}
+
+/// What two applications have, over two sweeps: a flag, none, one that is no finding, and one of
+/// an application that no flow names.
+#[test]
+fn the_duckdb_query_finds_what_was_flagged() {
+    let dir = tempfile::tempdir().expect("a temporary directory");
+    let path = write(dir.path(), &[vec![flow(1, "curl", 1, 100)], vec![flow(1, "curl", 1, 700)]]);
+    let mut text = String::new();
+    for (seq, exe_inode, remote, flags, connects) in [
+        (1, EXE_INODE, "198.51.100.1", vec![], 20),
+        (2, EXE_INODE, "198.51.100.1", vec!["regular_intervals"], 40),
+        (2, EXE_INODE, "198.51.100.2", vec![], 3),
+        (2, EXE_INODE, "198.51.100.3", vec!["in_baseline"], 3),
+        (2, 99, "198.51.100.4", vec!["not_in_baseline"], 1),
+    ] {
+        let row = serde_json::json!({
+            "type": "behaviour", "seq": seq, "exe_device": EXE_DEVICE, "exe_inode": exe_inode,
+            "remote_addr": remote, "remote_port": 443, "protocol": "tcp", "flags": flags,
+            "born_boot_ns": 1, "connects": connects, "bytes_out": 10 * connects,
+            "name": (seq == 2 && connects == 40).then_some("beacon.example.org"),
+        });
+        text.push_str(&format!("{row}\n"));
+    }
+    fs::write(path.with_file_name("behaviour.jsonl"), text).expect("a file");
+    let rows = duckdb(&query("What was flagged", "sql", dir.path()));
+    let expected = [
+        "curl\tbeacon.example.org\t443\t['regular_intervals']\t40\t400",
+        "None\t198.51.100.4\t443\t['not_in_baseline']\t1\t10",
+    ];
+    assert_eq!(rows, expected);
 }
 
 #[test]

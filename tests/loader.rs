@@ -14,6 +14,8 @@ mod cgroup_crash;
 mod cgroup_failed;
 #[path = "loader/cgroup_refused.rs"]
 mod cgroup_refused;
+#[path = "loader/cgroup_settings.rs"]
+mod cgroup_settings;
 #[path = "loader/cgroup_site.rs"]
 mod cgroup_site;
 #[path = "loader/cgroup_upgrade.rs"]

@@ -7,6 +7,8 @@ mod cgroup;
 mod cgroup_faults;
 #[path = "reader/cgroup_stage.rs"]
 mod cgroup_stage;
+#[path = "reader/cgroup_tables.rs"]
+mod cgroup_tables;
 #[path = "reader/clocks.rs"]
 mod clocks;
 #[path = "reader/epochs.rs"]

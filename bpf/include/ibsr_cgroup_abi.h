@@ -15,6 +15,7 @@
 #define IBSR_CGROUP_ABI_H
 
 #include <linux/types.h>
+#include "ibsr_cgroup_dns_abi.h"
 
 #define IBSR_CGROUP_ABI_VERSION 2
 #define IBSR_COMM_BYTES		16 /* TASK_COMM_LEN */
@@ -187,9 +188,21 @@ struct ibsr_cg_meta {
 	__u32 max_flows;
 	__u32 ncpu; /* possible CPUs: the stride of per-CPU maps */
 	__u32 max_owners;
-	__u64 cgroup_id;		   /* inode of its directory */
-	__u64 seed;			   /* private to the loader: of the owners' hash */
-	__u64 state_hash;		   /* private to the loader: layout of a socket's state */
+	__u64 cgroup_id;  /* inode of its directory */
+	__u64 seed;	  /* private to the loader: of the owners' hash */
+	__u64 state_hash; /* private to the loader: layout of a socket's state */
+	__u64 window_ns;  /* length of a window, and the limits of behaviour */
+	__u64 volume_out_bytes;
+	__u64 failed_connects;
+	__u64 baseline_hash; /* of the destinations that were given; 0: none */
+	__u32 regular_cv_percent;
+	__u32 regular_count;
+	__u32 internal_peer_bits;
+	__u32 baseline_entries;
+	__u32 max_names;
+	__u32 resolver_count; /* 0: names are learned from whoever was asked */
+	__u16 dns_ports[IBSR_DNS_PORTS];
+	__u8 resolvers[16 * IBSR_DNS_RESOLVERS];
 	char path[IBSR_CGROUP_PATH_BYTES]; /* below the mount point; cut, zero-padded */
 };
 
@@ -203,6 +216,6 @@ IBSR_CGROUP_ASSERT(sizeof(struct ibsr_flow_key) == 32);
 IBSR_CGROUP_ASSERT(sizeof(struct ibsr_flow) == 160);
 IBSR_CGROUP_ASSERT(sizeof(struct ibsr_owner) == 112);
 IBSR_CGROUP_ASSERT(sizeof(struct ibsr_cgroup_totals) == 32 * 8);
-IBSR_CGROUP_ASSERT(sizeof(struct ibsr_cg_meta) == 128 + IBSR_CGROUP_PATH_BYTES);
+IBSR_CGROUP_ASSERT(sizeof(struct ibsr_cg_meta) == 456 + IBSR_CGROUP_PATH_BYTES);
 
 #endif /* IBSR_CGROUP_ABI_H */

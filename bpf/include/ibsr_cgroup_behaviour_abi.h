@@ -66,6 +66,7 @@ enum ibsr_behaviour_flag {
 
 struct ibsr_behaviour {
 	__u64 born_boot_ns;
+	__u64 last_boot_ns; /* the last time that anything changed */
 	__u64 last_connect_boot_ns;
 	__u64 flagged_boot_ns; /* the last time that a flag was new; 0: never */
 	__u64 connects;
@@ -86,6 +87,7 @@ struct ibsr_behaviour {
 /* An application; `window_` is since the window began. */
 struct ibsr_app_window {
 	__u64 window;	       /* boot time over the length of a window */
+	__u64 last_boot_ns;    /* the last time that anything changed */
 	__u64 flagged_boot_ns; /* the last time that a flag was new; 0: never */
 	__u64 connects;
 	__u64 failed; /* and unsent */
@@ -112,8 +114,8 @@ struct ibsr_behaviour_totals {
 _Static_assert(sizeof(struct ibsr_app_key) == 16, "layout");
 _Static_assert(sizeof(struct ibsr_behaviour_key) == 32, "layout");
 _Static_assert(sizeof(struct ibsr_baseline_key) == 36, "layout");
-_Static_assert(sizeof(struct ibsr_behaviour) == 112, "layout");
-_Static_assert(sizeof(struct ibsr_app_window) == 192, "layout");
+_Static_assert(sizeof(struct ibsr_behaviour) == 120, "layout");
+_Static_assert(sizeof(struct ibsr_app_window) == 200, "layout");
 _Static_assert(sizeof(struct ibsr_behaviour_totals) == 64, "layout");
 
 #endif /* IBSR_CGROUP_BEHAVIOUR_ABI_H */

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! The command line, as plain data.
 
+mod cgroup;
+
 use std::io;
 use std::path::{self, PathBuf};
 use std::time::Duration;
@@ -8,9 +10,10 @@ use std::time::Duration;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use ibsr_cli::{Format, Generate, LogArgs, parse_duration};
 use ibsr_proto::abi::{DEFAULT_MAX_SOURCES, Evidence, ProofKind, Table, XdpMode};
-use ibsr_proto::cgroup_abi::DEFAULT_MAX_FLOWS;
 use ibsr_proto::pins::{PIN_GROUP, PIN_ROOT, Scope};
 use ibsr_proto::ports::PortRange;
+
+pub use cgroup::CgroupArgs;
 
 /// Attach a sensor to an interface or a cgroup, pin its maps, and exit
 ///
@@ -147,45 +150,6 @@ pub enum Sensor {
         after_help = "Examples:\n  ibsr-loader attach cgroup /sys/fs/cgroup/system.slice\n  ibsr-loader attach cgroup /sys/fs/cgroup/system.slice/nginx.service --name web --max-flows 20000"
     )]
     Cgroup(CgroupArgs),
-}
-
-/// How to attach to a cgroup.
-#[derive(Debug, Clone, Args)]
-pub struct CgroupArgs {
-    /// Directory of the cgroup, for example /sys/fs/cgroup/system.slice/nginx.service
-    pub path: PathBuf,
-
-    /// Name of the scope, `cg-NAME`; default the last part of the path
-    #[arg(long, value_name = "NAME", env = "IBSR_CGROUP_NAME")]
-    pub name: Option<String>,
-
-    /// Capacity in flows: remote ends of sockets
-    ///
-    /// About 216 bytes each, 21 MiB at the default, allocated at once. When the table is full,
-    /// flows that were not used lately are dropped; the loss is counted.
-    #[arg(long, value_name = "N", default_value_t = DEFAULT_MAX_FLOWS, env = "IBSR_MAX_FLOWS",
-          value_parser = clap::value_parser!(u32).range(1..=MAX_SOURCES_LIMIT))]
-    pub max_flows: u32,
-
-    /// Capacity in owners: processes with their rights
-    ///
-    /// About 168 bytes each, 16 MiB at the default. With fewer than there are, flows stay
-    /// without the row that describes their owner.
-    #[arg(long, value_name = "N", default_value_t = DEFAULT_MAX_FLOWS, env = "IBSR_MAX_OWNERS",
-          value_parser = clap::value_parser!(u32).range(1..=MAX_SOURCES_LIMIT))]
-    pub max_owners: u32,
-
-    /// Where the pins are.
-    #[command(flatten)]
-    pub pins: PinArgs,
-
-    /// Group that may read the pins, by name or number
-    #[arg(long, value_name = "GROUP|GID", default_value = PIN_GROUP, env = "IBSR_GROUP")]
-    pub group: String,
-
-    /// Prove and print what would be done, change nothing
-    #[arg(long)]
-    pub dry_run: bool,
 }
 
 /// How to attach to an interface.

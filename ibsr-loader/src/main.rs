@@ -13,6 +13,7 @@ use ibsr_cli::{Answer, finish};
 use crate::cli::{Cli, Command, Sensor};
 
 mod attach;
+mod baseline;
 mod cgroupfs;
 mod check;
 mod cli;

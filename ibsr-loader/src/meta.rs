@@ -6,6 +6,7 @@ use std::fs;
 use anyhow::{Context as _, Result};
 use ibsr_proto::abi::{ABI_HASH, ABI_VERSION, Evidence, META_MAGIC, Meta, Sensor, XdpMode};
 use ibsr_proto::cgroup_abi::{CGROUP_ABI_HASH, CGROUP_ABI_VERSION, CgroupMeta, PATH_BYTES};
+use ibsr_proto::cgroup_dns_abi::DNS_RESOLVERS;
 use rustix::time::{ClockId, clock_gettime};
 
 use crate::cgroupfs::Cgroup;
@@ -109,6 +110,11 @@ pub fn describe_cgroup(
     let mut path = [0; PATH_BYTES];
     let len = cgroup.path.len().min(PATH_BYTES - 1);
     path[..len].copy_from_slice(&cgroup.path.as_bytes()[..len]);
+    let limits = settings.limits;
+    let mut resolvers = [0; 16 * DNS_RESOLVERS];
+    for (at, resolver) in resolvers.chunks_exact_mut(16).zip(&settings.resolvers) {
+        at.copy_from_slice(&resolver.to_bytes());
+    }
     Ok(CgroupMeta {
         magic: META_MAGIC,
         abi_version: CGROUP_ABI_VERSION,
@@ -126,6 +132,18 @@ pub fn describe_cgroup(
         cgroup_id: cgroup.id,
         seed,
         state_hash: loaded.state_hash(),
+        window_ns: limits.window_ns,
+        volume_out_bytes: limits.volume_out_bytes,
+        failed_connects: limits.failed_connects,
+        baseline_hash: settings.baseline_hash,
+        regular_cv_percent: limits.regular_cv_percent,
+        regular_count: limits.regular_count,
+        internal_peer_bits: limits.internal_peer_bits,
+        baseline_entries: settings.baseline_entries,
+        max_names: settings.max_names,
+        resolver_count: u32::try_from(settings.resolvers.len()).context("too many resolvers")?,
+        dns_ports: settings.dns_ports,
+        resolvers,
         path,
     })
 }

@@ -320,7 +320,7 @@ pub const ABI_HASH: u64 = hash_layouts(&LAYOUTS);
 pub const TICK_BOUND_NS: u64 = 10_000_000;
 
 pub(crate) const fn hash_layouts(layouts: &[Layout]) -> u64 {
-    let mut hash = 0xcbf2_9ce4_8422_2325;
+    let mut hash = FNV_OFFSET;
     let mut at = 0;
     while at < layouts.len() {
         hash = hash_bytes(hash, layouts[at].c_name.as_bytes());
@@ -337,6 +337,13 @@ pub(crate) const fn hash_layouts(layouts: &[Layout]) -> u64 {
     }
     hash
 }
+
+/// FNV-1a (64 bit) over bytes.
+pub(crate) const fn hash_text(bytes: &[u8]) -> u64 {
+    hash_bytes(FNV_OFFSET, bytes)
+}
+
+const FNV_OFFSET: u64 = 0xcbf2_9ce4_8422_2325;
 
 const fn hash_bytes(mut hash: u64, bytes: &[u8]) -> u64 {
     let mut at = 0;

@@ -82,6 +82,8 @@ abi_struct! {
     "ibsr_behaviour" => Behaviour {
         /// Boot clock at the first connection.
         born_boot_ns: u64,
+        /// Boot clock when anything changed for the last time.
+        last_boot_ns: u64,
         /// Boot clock at the last connection.
         last_connect_boot_ns: u64,
         /// Boot clock when a flag was new for the last time; 0 for never.
@@ -120,6 +122,8 @@ abi_struct! {
     "ibsr_app_window" => AppWindow {
         /// Boot time of the window's begin over the length of a window.
         window: u64,
+        /// Boot clock when anything changed for the last time.
+        last_boot_ns: u64,
         /// Boot clock when a flag was new for the last time; 0 for never.
         flagged_boot_ns: u64,
         /// Connections begun.
@@ -203,6 +207,25 @@ pub mod flag {
     ];
 }
 
+/// Most internal peers that a limit can name: beyond it the map of bits is nearly full.
+pub const MAX_INTERNAL_PEERS: u32 = 4_000;
+
+/// Bits of the map that `peers` different ones set on average, at least 1.
+#[must_use]
+pub fn peer_bits(peers: u32) -> u32 {
+    let bits = PEER_BITMAP_BITS as f64;
+    let set = bits * (1.0 - (-f64::from(peers) / bits).exp());
+    (set.round() as u32).max(1)
+}
+
+/// Peers that set so many bits of the map on average; the other way round.
+#[must_use]
+pub fn peers_of_bits(set: u32) -> u32 {
+    let bits = PEER_BITMAP_BITS as f64;
+    let zero = (bits - f64::from(set)).max(1.0);
+    (bits * (bits / zero).ln()).round() as u32
+}
+
 impl BehaviourTotals {
     /// Sum over CPUs.
     #[must_use]
@@ -259,6 +282,16 @@ mod tests {
         assert!((app.internal_peers() - 3.0).abs() < 0.01, "{}", app.internal_peers());
         app.peer_bitmap = [u64::MAX; 16];
         assert_eq!(app.internal_peers(), f64::INFINITY);
+    }
+
+    #[test]
+    fn a_limit_in_peers_is_one_in_bits_and_back() {
+        assert_eq!((peer_bits(100), peer_bits(1)), (95, 1));
+        for peers in [1, 60, 100, 500, 1_000] {
+            let back = peers_of_bits(peer_bits(peers));
+            assert!(back.abs_diff(peers) <= 1 + peers / 200, "{peers}: {back}");
+        }
+        assert!(peer_bits(MAX_INTERNAL_PEERS) < PEER_BITMAP_BITS as u32);
     }
 
     #[test]

@@ -9,6 +9,7 @@
 #[macro_use]
 pub mod abi;
 pub mod addr;
+pub mod baseline;
 pub mod cgroup_abi;
 pub mod cgroup_behaviour_abi;
 pub mod cgroup_dns_abi;

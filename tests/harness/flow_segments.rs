@@ -9,7 +9,9 @@ use ibsr_proto::addr::SourceAddr;
 use ibsr_proto::snapshot::cgroup::words::{
     Device, Direction, ErrorName, Family, Hex, Learned, Protocol, Steps, TcpState,
 };
-use ibsr_proto::snapshot::cgroup::{Flow, Header, Owner, RowRef, Sweep, Totals};
+use ibsr_proto::snapshot::cgroup::{
+    BehaviourTotals, DnsTotals, Flow, Header, Limits, Owner, RowRef, Sweep, Totals,
+};
 use ibsr_proto::snapshot::{SCHEMA, SegmentName};
 
 use crate::segments::{BOOT_ID, START_BOOT_NS, START_UNIX_MS, seal};
@@ -30,6 +32,7 @@ pub fn flow(socket: u64, comm: &str, number: u8, bytes_out: u64) -> Flow<'static
         local_addr: Some(std::net::IpAddr::from([10, 0, 0, 2]).into()),
         local_port: 40_000,
         remote_addr: Some(SourceAddr::from(std::net::IpAddr::V4(remote))),
+        name: None,
         remote_port: Some(443),
         holder: 7,
         steps: Steps(0x39),
@@ -115,6 +118,10 @@ fn header() -> Header {
         missing: Vec::new(),
         period_ms: 10_000,
         max_flows: 4096,
+        resolvers: Vec::new(),
+        dns_ports: vec![53],
+        limits: Limits::default(),
+        baseline_entries: 0,
     }
 }
 
@@ -139,7 +146,11 @@ fn sweep(seq: u64, flows: &[Flow<'_>]) -> Sweep {
         conserved: true,
         owners_missing: 0,
         paths_missing: 0,
+        names_missing: 0,
+        behaviour_evicted: 0,
         totals,
+        dns: DnsTotals::default(),
+        behaviour: BehaviourTotals::default(),
         attached: true,
         read_us: 1,
     }

@@ -26,7 +26,7 @@ fn maps_that_were_not_made_for_this_reader_are_refused() {
     for (change, words) in [
         (
             (|meta: &mut CgroupMeta| meta.abi_version += 1) as fn(&mut CgroupMeta),
-            "cgroup ABI version 2",
+            "cgroup ABI version 3",
         ),
         (|meta| meta.magic = 7, "does not start with the IBSR magic"),
         (|meta| meta.ncpu += 1, "possible CPUs"),
@@ -110,7 +110,7 @@ fn kill_at_each(house: &House, sensor: &CgroupSensor, call: &str) -> u32 {
         let (rows, sweeps) = newest(spool.path(), "cg-strace");
         let entries = sensor.flows();
         assert_eq!((rows.len(), entries.len() >= 5), (entries.len(), true));
-        assert_eq!(sweeps.last().expect("a sweep").rows, entries.len() as u64);
+        assert_eq!(sweeps.last().expect("a sweep").entries, entries.len() as u64);
         for (key, entry) in &entries {
             assert_is(&rows[&key_of_entry(key)], entry);
         }

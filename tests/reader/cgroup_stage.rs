@@ -125,6 +125,8 @@ pub fn attached(house: &House, scope: &str, max_flows: u32) -> (Cgroup, CgroupSe
 pub struct Sealed {
     pub header: Header,
     pub sweeps: Vec<(Sweep, Vec<Flow<'static>>)>,
+    /// Rows of names, destinations and applications, of all sweeps.
+    pub others: Vec<Row>,
     pub gaps: Vec<Gap>,
 }
 
@@ -142,12 +144,15 @@ impl Sealed {
         let mut rows = lines.iter().map(|line| Row::from_line(line).expect("a row"));
         let Some(Row::Header(header)) = rows.next() else { panic!("no header") };
         let (mut sweeps, mut flows, mut gaps) = (Vec::new(), Vec::new(), Vec::new());
+        let (mut others, mut closed) = (Vec::new(), 0);
         for row in rows {
             match row {
                 Row::Flow(flow) => flows.push(*flow),
+                row @ (Row::Name(_) | Row::Behaviour(_) | Row::App(_)) => others.push(row),
                 Row::Sweep(sweep) => {
                     let flows = std::mem::take(&mut flows);
-                    assert_eq!(sweep.rows, flows.len() as u64);
+                    assert_eq!(sweep.rows, (flows.len() + others.len() - closed) as u64);
+                    closed = others.len();
                     assert!(flows.iter().all(|flow| flow.seq == sweep.seq));
                     sweeps.push((*sweep, flows));
                 }
@@ -156,7 +161,7 @@ impl Sealed {
             }
         }
         assert!(flows.is_empty(), "{}: rows of no sweep", path.display());
-        Self { header: *header, sweeps, gaps }
+        Self { header: *header, sweeps, others, gaps }
     }
 }
 

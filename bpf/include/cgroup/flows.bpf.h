@@ -39,8 +39,8 @@ static __always_inline void name_local(struct ibsr_flow *flow, const struct loca
 	flow->local_port = local->port;
 }
 
-static __always_inline void begin_flow(struct ibsr_flow *flow, const struct socket *s,
-				       __u8 direction, __u64 now_boot_ns)
+static __always_inline void begin_flow(struct ibsr_flow *flow, const struct ibsr_flow_key *key,
+				       const struct socket *s, __u8 direction, __u64 now_boot_ns)
 {
 	flow->owner = s->owner;
 	flow->netns_cookie = s->netns_cookie;
@@ -51,6 +51,8 @@ static __always_inline void begin_flow(struct ibsr_flow *flow, const struct sock
 	flow->family = s->family;
 	flow->direction = direction;
 	flow->learned = s->learned;
+	if (direction == IBSR_DIRECTION_OUTGOING)
+		flow->name = name_of(key->remote_addr, now_boot_ns);
 }
 
 /* True when the row is new. BPF_NOEXIST: with BPF_ANY a CPU that lost the race would wipe what
@@ -71,9 +73,7 @@ static __always_inline struct ibsr_flow *insert_flow(const struct ibsr_flow_key 
 {
 	struct ibsr_flow flow = {};
 
-	begin_flow(&flow, s, direction, bpf_ktime_get_boot_ns());
-	if (direction == IBSR_DIRECTION_OUTGOING)
-		flow.name = name_of(key->remote_addr, flow.born_boot_ns);
+	begin_flow(&flow, key, s, direction, bpf_ktime_get_boot_ns());
 	if (local)
 		name_local(&flow, local);
 	add_flow(key, &flow, totals);

@@ -128,7 +128,7 @@ static __always_inline void connects_flow(const struct socket *s, struct ibsr_cg
 	struct ibsr_flow begun = { .connect_boot_ns = now_boot_ns };
 	struct ibsr_flow *flow;
 
-	begin_flow(&begun, s, IBSR_DIRECTION_OUTGOING, now_boot_ns);
+	begin_flow(&begun, &s->key, s, IBSR_DIRECTION_OUTGOING, now_boot_ns);
 	if (add_flow(&s->key, &begun, totals)) {
 		note_connect(&s->key, s->owner, now_boot_ns);
 		return;

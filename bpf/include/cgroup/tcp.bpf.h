@@ -70,7 +70,7 @@ static __always_inline int is_accepted(const struct socket *s, const struct bpf_
 		.tcp_state = BPF_TCP_ESTABLISHED,
 	};
 
-	begin_flow(&flow, s, IBSR_DIRECTION_INCOMING, now_boot_ns);
+	begin_flow(&flow, &s->key, s, IBSR_DIRECTION_INCOMING, now_boot_ns);
 	set_local(&flow, sk);
 	return add_flow(&s->key, &flow, totals);
 }

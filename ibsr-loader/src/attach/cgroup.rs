@@ -8,10 +8,13 @@ use std::path::Path;
 use anyhow::Result;
 use ibsr_cli::Answer;
 use ibsr_proto::abi::{Evidence, hex};
+use ibsr_proto::baseline::Entry;
+use ibsr_proto::cgroup_behaviour_abi::BaselineKey;
 use ibsr_proto::pins::{CGROUP_MAPS, LINK_MODE, MAP_MODE, PIN_GROUP, Scope};
 use rustix::fs::Gid;
 use tracing::{debug, info, warn};
 
+use crate::baseline;
 use crate::cgroupfs::Cgroup;
 use crate::cli::CgroupArgs;
 use crate::detach;
@@ -37,6 +40,8 @@ pub struct Attach {
     pub wanted: Wanted<Settings>,
     /// Group of the pins.
     pub group: Gid,
+    /// Destinations that were there before.
+    pub baseline: Vec<BaselineKey>,
     dry_run: bool,
 }
 
@@ -47,17 +52,19 @@ pub struct Attach {
 pub fn run(args: &CgroupArgs, pin_root: &Path) -> Result<Answer> {
     let group = privilege::take_group(&args.group, args.group == PIN_GROUP)?;
     let cgroup = Cgroup::open(&args.path)?;
+    let baseline = args.baseline.as_deref().map(baseline::read).transpose()?;
     let attach = Attach {
         scope: cgroup.scope(args.name.as_deref())?,
         wanted: Wanted {
             target: cgroup.id,
-            settings: Settings { max_flows: args.max_flows, max_owners: args.max_owners },
+            settings: args.settings(baseline.as_ref())?,
             evidence: Evidence::Frozen,
             mode: None,
             boot_id: meta::boot_id()?,
         },
         cgroup,
         group,
+        baseline: baseline.iter().flat_map(|it| &it.entries).map(Entry::key).collect(),
         dry_run: args.dry_run,
     };
     privilege::limit()?;
@@ -158,6 +165,7 @@ impl Attach {
         knobs: Knobs,
         epoch: Epoch,
     ) -> Result<Stage> {
+        loaded.expect_destinations(&self.baseline)?;
         let evidence = loaded.bind();
         if evidence < Evidence::Frozen {
             warn!("the maps are not frozen: user space with rights could write them");
@@ -199,6 +207,9 @@ impl Attach {
             seeded,
             "{what}"
         );
+        if self.wanted.settings.resolvers.is_empty() {
+            warn!("no --resolver is listed: names are learned from whoever a process asks");
+        }
         for (bit, name, meaning) in ibsr_proto::cgroup_abi::missing::ALL {
             if missing & bit != 0 {
                 warn!("this kernel does not take `{name}`: {meaning}");

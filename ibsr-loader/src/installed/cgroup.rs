@@ -13,7 +13,7 @@ use ibsr_proto::pins::{
 
 use crate::installed::{Pin, Undescribed, open, read_map, read_meta};
 use crate::kernel::{self, LinkInfo, MapInfo, ProgInfo};
-use crate::object::cgroup::{Kept, PROGRAM_PREFIX, Settings, WALK, kept_pins};
+use crate::object::cgroup::{Kept, Limits, PROGRAM_PREFIX, Settings, WALK, kept_pins};
 use crate::pindir::{self, Strictness};
 use crate::plan::{Current, Described, LinkState};
 
@@ -223,8 +223,24 @@ impl Hook {
 
 /// What the operator chose, from the description.
 #[must_use]
-pub const fn settings_of(meta: &CgroupMeta) -> Settings {
-    Settings { max_flows: meta.max_flows, max_owners: meta.max_owners }
+pub fn settings_of(meta: &CgroupMeta) -> Settings {
+    Settings {
+        max_flows: meta.max_flows,
+        max_owners: meta.max_owners,
+        max_names: meta.max_names,
+        dns_ports: meta.dns_ports,
+        resolvers: meta.resolvers().collect(),
+        limits: Limits {
+            window_ns: meta.window_ns,
+            volume_out_bytes: meta.volume_out_bytes,
+            failed_connects: meta.failed_connects,
+            regular_cv_percent: meta.regular_cv_percent,
+            regular_count: meta.regular_count,
+            internal_peer_bits: meta.internal_peer_bits,
+        },
+        baseline_hash: meta.baseline_hash,
+        baseline_entries: meta.baseline_entries,
+    }
 }
 
 /// The scope under `root`, other than `own`, with a live link to the cgroup of that id.

@@ -34,6 +34,13 @@ pub(super) struct Facts {
     #[serde(skip_serializing_if = "Option::is_none")]
     max_owners: Option<u32>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    max_names: Option<u32>,
+    /// Whom names are learned from; empty for whoever was asked.
+    resolvers: Vec<String>,
+    /// Destinations that were there before; 0 where no baseline was given.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    baseline_entries: Option<u32>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     epoch: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     attached_s: Option<u64>,
@@ -136,6 +143,10 @@ fn judge(scope: &Scope, found: &Installed, world: &World) -> (Vec<Problem>, Vec<
     if let Some(problem) = judge_links(found, world, &mut notes) {
         wrong(problem, again());
     }
+    if meta.is_some_and(|meta| meta.resolver_count == 0) {
+        notes
+            .push("no --resolver is listed: whoever a process asks can name an address".to_owned());
+    }
     for Missing { program, meaning } in missing_of(meta.map_or(0, |meta| meta.missing)) {
         notes.push(format!("this kernel does not take `{program}`: {meaning}"));
     }
@@ -183,6 +194,11 @@ fn facts(found: &Installed) -> Facts {
         evidence: meta.and_then(|meta| Evidence::from_abi(meta.evidence)).map(Evidence::as_str),
         max_flows: meta.map(|meta| meta.max_flows),
         max_owners: meta.map(|meta| meta.max_owners),
+        max_names: meta.map(|meta| meta.max_names),
+        resolvers: meta.map_or_else(Vec::new, |meta| {
+            meta.resolvers().map(|resolver| resolver.to_string()).collect()
+        }),
+        baseline_entries: meta.map(|meta| meta.baseline_entries),
         epoch: meta.map(|meta| meta.epoch_text()),
         attached_s: meta
             .map(|meta| meta::boot_ns().saturating_sub(meta.attached_boot_ns) / 1_000_000_000),
@@ -215,6 +231,18 @@ pub(super) fn rows(facts: &Facts) -> Vec<(&'static str, String)> {
     row("hooks", facts.hooks.map(|count| format!("{count} attached")));
     let capacity = facts.max_flows.zip(facts.max_owners);
     row("capacity", capacity.map(|(flows, owners)| format!("{flows} flows, {owners} owners")));
+    let count = |what: &str, number: u32| match number {
+        0 => format!("no {what}"),
+        number => format!("{number} {what}"),
+    };
+    row(
+        "names",
+        facts.max_names.map(|max| match &facts.resolvers[..] {
+            [] => format!("{max} at most, from whoever is asked"),
+            resolvers => format!("{max} at most, from {}", resolvers.join(", ")),
+        }),
+    );
+    row("baseline", facts.baseline_entries.map(|number| count("destinations", number)));
     row("evidence", facts.evidence.map(str::to_owned));
     row("programs", facts.program_sha256.clone());
     row("epoch", facts.epoch.clone());

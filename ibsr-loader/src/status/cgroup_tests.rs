@@ -41,6 +41,7 @@ fn found_with(cgroup_id: u64) -> Installed {
         boot_id: BOOT,
         evidence: Evidence::Frozen as u32,
         cgroup_id,
+        resolver_count: 1,
         ..CgroupMeta::read_from_bytes(&[0; size_of::<CgroupMeta>()]).expect("zeroes")
     };
     Installed {
@@ -78,6 +79,13 @@ fn assert_note(found: &Installed, text: &str) {
 #[test]
 fn an_attached_scope_has_nothing_to_say() {
     assert_eq!(judge(&scope(), &found(), &world()), (vec![], vec![]));
+}
+
+#[test]
+fn names_from_anybody_are_a_note() {
+    let mut found = found();
+    found.meta.as_deref_mut().expect("described").resolver_count = 0;
+    assert_note(&found, "no --resolver is listed");
 }
 
 #[test]

@@ -5,6 +5,7 @@ use zerocopy::FromBytes as _;
 
 use super::{CGROUP_ABI_HASH, CGROUP_ABI_VERSION, CgroupMeta, padded_text};
 use crate::abi::{META_MAGIC, MetaError, boot_id_text, hex};
+use crate::addr::SourceAddr;
 
 impl CgroupMeta {
     /// Reads and checks a `meta` entry.
@@ -27,6 +28,17 @@ impl CgroupMeta {
     #[must_use]
     pub fn path(&self) -> String {
         padded_text(&self.path)
+    }
+
+    /// Resolvers that are listed; none where names are learned from whoever was asked.
+    pub fn resolvers(&self) -> impl Iterator<Item = SourceAddr> {
+        let (all, _) = self.resolvers.as_chunks::<16>();
+        all.iter().take(self.resolver_count as usize).map(|bytes| SourceAddr::from_bytes(*bytes))
+    }
+
+    /// Ports of resolvers.
+    pub fn dns_ports(&self) -> impl Iterator<Item = u16> {
+        self.dns_ports.into_iter().take_while(|&port| port != 0)
     }
 
     /// The epoch as segments write it: 16 hexadecimal digits.

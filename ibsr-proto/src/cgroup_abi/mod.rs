@@ -13,7 +13,7 @@ mod totals;
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
 use crate::abi::{Field, Layout, hash_layouts};
-use crate::cgroup_dns_abi::{AddressName, DnsTotals, NameText};
+use crate::cgroup_dns_abi::{AddressName, DNS_PORTS, DNS_RESOLVERS, DnsTotals, NameText};
 
 pub use kinds::{Direction, Learned, missing, step};
 
@@ -244,6 +244,30 @@ abi_struct! {
         seed: u64,
         /// Private to the loader: layout of what is kept with a socket.
         state_hash: u64,
+        /// Length of a window of behaviour.
+        window_ns: u64,
+        /// Bytes out of an application in a window that are flagged.
+        volume_out_bytes: u64,
+        /// Failed connects of an application in a window that are flagged.
+        failed_connects: u64,
+        /// Hash of the destinations that were given as the baseline; 0 for none.
+        baseline_hash: u64,
+        /// Coefficient of variation up to which intervals are regular, in percent.
+        regular_cv_percent: u32,
+        /// Intervals that a batch must have to be judged.
+        regular_count: u32,
+        /// Bits of the map of internal peers that are flagged.
+        internal_peer_bits: u32,
+        /// Entries of the baseline; 0 for none.
+        baseline_entries: u32,
+        /// Capacity of the table of names.
+        max_names: u32,
+        /// Resolvers that are listed; 0: names are learned from whoever was asked.
+        resolver_count: u32,
+        /// Ports of resolvers, host order; zero behind the last.
+        dns_ports: [u16; DNS_PORTS],
+        /// Addresses of resolvers, IPv4 mapped, 16 bytes each.
+        resolvers: [u8; 16 * DNS_RESOLVERS],
         /// Path below the mount point of cgroup v2, cut and padded with zeros.
         path: [u8; PATH_BYTES],
     }

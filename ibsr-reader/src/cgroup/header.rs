@@ -3,8 +3,9 @@
 
 use ibsr_proto::abi::Evidence;
 use ibsr_proto::cgroup_abi::{CgroupMeta, missing};
+use ibsr_proto::cgroup_behaviour_abi::peers_of_bits;
 use ibsr_proto::snapshot::SCHEMA;
-use ibsr_proto::snapshot::cgroup::Header;
+use ibsr_proto::snapshot::cgroup::{Header, Limits};
 
 use crate::settings::Settings;
 
@@ -28,6 +29,17 @@ pub fn header(settings: &Settings, meta: &CgroupMeta) -> Header {
         missing: lacks.map(|(_, name, _)| (*name).to_owned()).collect(),
         period_ms: settings.period_ns / 1_000_000,
         max_flows: meta.max_flows,
+        resolvers: meta.resolvers().collect(),
+        dns_ports: meta.dns_ports().collect(),
+        limits: Limits {
+            window_ms: meta.window_ns / 1_000_000,
+            regular_percent: meta.regular_cv_percent,
+            regular_count: meta.regular_count,
+            volume_out_bytes: meta.volume_out_bytes,
+            internal_peers: peers_of_bits(meta.internal_peer_bits),
+            failed_connects: meta.failed_connects,
+        },
+        baseline_entries: meta.baseline_entries,
     }
 }
 

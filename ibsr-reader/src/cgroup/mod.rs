@@ -1,18 +1,19 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! The scope of a cgroup: flows and their owners.
+//! The scope of a cgroup: flows and their owners, names, behaviour.
 
 mod header;
-mod owners;
+mod known;
 mod paths;
 mod pinned;
 mod sweep;
+mod tables;
 
 use std::path::Path;
 
 use ibsr_proto::cgroup_abi::PATH_BYTES;
 use ibsr_proto::snapshot::cgroup::Sweep;
 
-use self::owners::Owners;
+use self::known::Known;
 use self::paths::Paths;
 use self::pinned::Pinned;
 use self::sweep::{Memory, Reading};
@@ -54,7 +55,8 @@ impl Sensor for Cgroup {
 
     fn open(dir: &Path, _settings: &Settings) -> Result<Self, PinError> {
         let pinned = Pinned::open(dir)?;
-        let memory = Memory { owners: Owners::default(), paths: Paths::of_this_process() };
+        let (owners, names) = (Known::owners(), Known::names());
+        let memory = Memory { owners, names, paths: Paths::of_this_process() };
         Ok(Self { pinned, memory, tracked: None })
     }
 
@@ -97,8 +99,9 @@ impl Sensor for Cgroup {
         dir: &Path,
         spool: &mut Spool,
     ) -> Result<Swept<Sweep>, SweepError> {
-        let reading =
-            sweep::read(&self.pinned, walker, &mut self.memory, plan, |row| spool.flow(row))?;
+        let reading = sweep::read(&self.pinned, walker, &mut self.memory, plan, |row| {
+            spool.cgroup_row(row);
+        })?;
         let attached = !plan.is_over && self.is_attached(dir, &reading);
         let (close, broken) = reading.close(plan, attached);
         Ok(Swept { close, broken: broken.map(|broken| broken.to_string()) })

@@ -5,31 +5,55 @@ use std::fs;
 use std::path::Path;
 
 use ibsr_proto::cgroup_abi::{CgroupMeta, CgroupTotals, Flow, FlowKey, Owner};
+use ibsr_proto::cgroup_behaviour_abi::{
+    AppKey, AppWindow, Behaviour, BehaviourKey, BehaviourTotals,
+};
+use ibsr_proto::cgroup_dns_abi::{AddressName, DnsTotals, NameText};
 use ibsr_proto::pins;
-use ibsr_proto::snapshot::cgroup::Totals;
+use ibsr_proto::snapshot::cgroup::{self, Totals};
 use libbpf_rs::{MapHandle, MapType};
-use zerocopy::FromBytes as _;
+use zerocopy::FromBytes;
 
 use crate::pin::{
     Identity, PinError, Shape, at_rest, check_cpus, open_error, open_map, read_cpus, read_meta,
     settled,
 };
 
-const FLOWS_SHAPE: Shape = Shape {
-    map_type: MapType::LruHash,
-    key_bytes: size_of::<FlowKey>(),
-    value_bytes: size_of::<Flow>(),
-};
-const OWNERS_SHAPE: Shape = Shape {
-    map_type: MapType::LruHash,
-    key_bytes: size_of::<u64>(),
-    value_bytes: size_of::<Owner>(),
-};
-const TOTALS_SHAPE: Shape = Shape {
-    map_type: MapType::PercpuArray,
-    key_bytes: size_of::<u32>(),
-    value_bytes: size_of::<CgroupTotals>(),
-};
+const FLOWS_SHAPE: Shape = table::<FlowKey, Flow>();
+const OWNERS_SHAPE: Shape = table::<u64, Owner>();
+const TOTALS_SHAPE: Shape = counters::<CgroupTotals>();
+const NAMES_SHAPE: Shape = table::<[u8; 16], AddressName>();
+const NAME_TEXTS_SHAPE: Shape = table::<u64, NameText>();
+const DNS_SHAPE: Shape = counters::<DnsTotals>();
+const BEHAVIOUR_SHAPE: Shape = table::<BehaviourKey, Behaviour>();
+const APPS_SHAPE: Shape = table::<AppKey, AppWindow>();
+const BEHAVIOUR_TOTALS_SHAPE: Shape = counters::<BehaviourTotals>();
+
+const fn table<K, V>() -> Shape {
+    Shape { map_type: MapType::LruHash, key_bytes: size_of::<K>(), value_bytes: size_of::<V>() }
+}
+
+const fn counters<T>() -> Shape {
+    Shape {
+        map_type: MapType::PercpuArray,
+        key_bytes: size_of::<u32>(),
+        value_bytes: size_of::<T>(),
+    }
+}
+
+/// Pins that are read.
+const MAPS: [&str; 10] = [
+    pins::META,
+    pins::FLOWS,
+    pins::OWNERS,
+    pins::TOTALS,
+    pins::NAMES,
+    pins::NAME_TEXTS,
+    pins::DNS_TOTALS,
+    pins::BEHAVIOUR,
+    pins::APP_WINDOW,
+    pins::BEHAVIOUR_TOTALS,
+];
 
 /// Names of the pins of links, sorted. Empty when nothing is attached.
 ///
@@ -53,8 +77,7 @@ pub fn identity(dir: &Path) -> Result<Identity, PinError> {
     if links.is_empty() {
         return Err(PinError::Absent { path: dir.join(format!("{}*", pins::LINK_PREFIX)) });
     }
-    let maps = [pins::META, pins::FLOWS, pins::OWNERS, pins::TOTALS];
-    Identity::of(dir, maps.into_iter().chain(links.iter().map(String::as_str)))
+    Identity::of(dir, MAPS.into_iter().chain(links.iter().map(String::as_str)))
 }
 
 /// The open maps of one scope.
@@ -66,7 +89,17 @@ pub struct Pinned {
     pub flows: MapHandle,
     /// Their owners.
     pub owners: MapHandle,
+    /// Names of addresses.
+    pub names: MapHandle,
+    /// Their texts.
+    pub name_texts: MapHandle,
+    /// Destinations of applications.
+    pub behaviours: MapHandle,
+    /// Applications.
+    pub apps: MapHandle,
     totals: MapHandle,
+    dns: MapHandle,
+    behaviour_totals: MapHandle,
     identity: Identity,
 }
 
@@ -86,7 +119,13 @@ impl Pinned {
             meta,
             flows: open(pins::FLOWS, FLOWS_SHAPE)?,
             owners: open(pins::OWNERS, OWNERS_SHAPE)?,
+            names: open(pins::NAMES, NAMES_SHAPE)?,
+            name_texts: open(pins::NAME_TEXTS, NAME_TEXTS_SHAPE)?,
+            behaviours: open(pins::BEHAVIOUR, BEHAVIOUR_SHAPE)?,
+            apps: open(pins::APP_WINDOW, APPS_SHAPE)?,
             totals: open(pins::TOTALS, TOTALS_SHAPE)?,
+            dns: open(pins::DNS_TOTALS, DNS_SHAPE)?,
+            behaviour_totals: open(pins::BEHAVIOUR_TOTALS, BEHAVIOUR_TOTALS_SHAPE)?,
             identity,
         })
     }
@@ -107,12 +146,33 @@ impl Pinned {
     }
 
     fn totals_once(&self) -> Result<Totals, PinError> {
-        let cpus: Vec<CgroupTotals> = read_cpus(&self.totals, pins::TOTALS)?
-            .iter()
-            .map(|value| CgroupTotals::read_from_bytes(value).expect("the size was checked"))
-            .collect();
+        let cpus = counted::<CgroupTotals>(&self.totals, pins::TOTALS)?;
         Ok(Totals::from(&CgroupTotals::sum(&cpus)))
     }
+
+    /// Totals of DNS.
+    ///
+    /// # Errors
+    /// [`PinError::Read`].
+    pub fn dns(&self) -> Result<cgroup::DnsTotals, PinError> {
+        let cpus = counted::<DnsTotals>(&self.dns, pins::DNS_TOTALS)?;
+        Ok(cgroup::DnsTotals::from(&DnsTotals::sum(&cpus)))
+    }
+
+    /// Totals of behaviour.
+    ///
+    /// # Errors
+    /// [`PinError::Read`].
+    pub fn behaviour(&self) -> Result<cgroup::BehaviourTotals, PinError> {
+        let cpus = counted::<BehaviourTotals>(&self.behaviour_totals, pins::BEHAVIOUR_TOTALS)?;
+        Ok(cgroup::BehaviourTotals::from(&BehaviourTotals::sum(&cpus)))
+    }
+}
+
+/// The counters of each CPU.
+fn counted<T: FromBytes>(map: &MapHandle, name: &'static str) -> Result<Vec<T>, PinError> {
+    let read = |value: &Vec<u8>| T::read_from_bytes(value).expect("the size was checked");
+    Ok(read_cpus(map, name)?.iter().map(read).collect())
 }
 
 fn open_meta(path: &Path) -> Result<Box<CgroupMeta>, PinError> {

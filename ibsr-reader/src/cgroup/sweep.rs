@@ -10,13 +10,16 @@ use ibsr_proto::cgroup_abi::{COMM_BYTES, Flow, FlowKey, Owner};
 use ibsr_proto::snapshot::cgroup::words::{
     Device, Direction, ErrorName, Family, Hex, Learned, Protocol, Steps, TcpState,
 };
-use ibsr_proto::snapshot::cgroup::{self, LawError, Sweep, Totals};
+use ibsr_proto::snapshot::cgroup::{
+    self, BehaviourTotals, DnsTotals, LawError, RowRef, Sweep, Totals,
+};
 use libbpf_rs::MapCore as _;
 use zerocopy::FromBytes as _;
 
-use super::owners::Owners;
+use super::known::Known;
 use super::paths::{Paths, Place};
 use super::pinned::Pinned;
+use super::tables;
 use crate::batch::Walker;
 use crate::clock::boot_ns;
 use crate::pin::PinError;
@@ -34,6 +37,7 @@ struct Tally {
     attributed_bytes: u64,
     owners_missing: u64,
     paths_missing: u64,
+    names_missing: u64,
 }
 
 impl Tally {
@@ -56,6 +60,9 @@ pub struct Reading {
     before: Totals,
     /// Totals, read after the flows.
     pub after: Totals,
+    dns: DnsTotals,
+    behaviour: BehaviourTotals,
+    behaviour_evicted: u64,
     in_flight: u64,
     max_entries: u64,
     took_us: u64,
@@ -65,7 +72,9 @@ pub struct Reading {
 #[derive(Debug)]
 pub struct Memory {
     /// Owners.
-    pub owners: Owners,
+    pub owners: Known<Owner>,
+    /// Texts of names.
+    pub names: Known<String>,
     /// Paths of cgroups.
     pub paths: Paths,
 }
@@ -79,7 +88,7 @@ pub fn read(
     walker: &mut Walker,
     memory: &mut Memory,
     plan: &Plan,
-    mut each: impl FnMut(&cgroup::Flow<'_>),
+    mut each: impl FnMut(RowRef<'_>),
 ) -> Result<Reading, SweepError> {
     let start = boot_ns();
     let (before, _) = pinned.totals()?;
@@ -101,9 +110,21 @@ pub fn read(
     // After the flows: the programs count a packet in the totals first, so these can only be
     // ahead of the flows, never behind.
     let (after, in_flight) = pinned.totals()?;
-    let max_entries = u64::from(pinned.flows.max_entries());
-    let took_us = boot_ns().saturating_sub(start) / 1_000;
-    Ok(Reading { tally, before, after, in_flight, max_entries, took_us })
+    tally.rows += tables::names(pinned, walker, &mut memory.names, plan, &mut each)?;
+    let behaviours = tables::behaviours(pinned, walker, &mut memory.names, plan, &mut each)?;
+    tally.rows += behaviours.rows + tables::apps(pinned, walker, plan, &mut each)?;
+    let behaviour = pinned.behaviour()?;
+    Ok(Reading {
+        tally,
+        before,
+        after,
+        dns: pinned.dns()?,
+        behaviour,
+        behaviour_evicted: behaviours.evicted(&behaviour),
+        in_flight,
+        max_entries: u64::from(pinned.flows.max_entries()),
+        took_us: boot_ns().saturating_sub(start) / 1_000,
+    })
 }
 
 fn list(
@@ -113,7 +134,7 @@ fn list(
     seq: u64,
     key: &FlowKey,
     flow: &Flow,
-    each: &mut impl FnMut(&cgroup::Flow<'_>),
+    each: &mut impl FnMut(RowRef<'_>),
 ) -> Result<(), PinError> {
     let owner = match flow.owner {
         0 => None,
@@ -134,9 +155,13 @@ fn list(
         let place = memory.paths.known(owner.cgroup_id);
         of_row.cgroup_path = place.map(|place| Cow::Borrowed(&*place.path));
     }
+    if flow.name != 0 {
+        row.name = memory.names.get(&pinned.name_texts, flow.name)?.map(|it| Cow::Borrowed(&**it));
+        tally.names_missing += u64::from(row.name.is_none());
+    }
     tally.owners_missing += u64::from(row.owner_key.is_some() && row.owner.is_none());
     tally.paths_missing += u64::from(flow.cgroup_id != 0 && row.cgroup_path.is_none());
-    each(&row);
+    each(RowRef::Flow(&row));
     Ok(())
 }
 
@@ -155,6 +180,7 @@ fn flow_row(seq: u64, key: &FlowKey, flow: &Flow) -> cgroup::Flow<'static> {
         local_port: flow.local_port,
         remote_addr: has_peer.then(|| SourceAddr::from_bytes(key.remote_addr)),
         remote_port: has_peer.then_some(key.remote_port),
+        name: None,
         holder: key.holder,
         steps: Steps(flow.steps),
         tcp_state: TcpState(flow.tcp_state),
@@ -220,7 +246,8 @@ impl Reading {
     /// The row that closes the sweep, and how the law is broken if it is.
     #[must_use]
     pub fn close(&self, plan: &Plan, attached: bool) -> (Sweep, Option<LawError>) {
-        let Self { tally, before, after, in_flight, max_entries, took_us } = *self;
+        let Self { tally, before, after, dns, behaviour, behaviour_evicted, .. } = *self;
+        let Self { in_flight, max_entries, took_us, .. } = *self;
         let (evicted, broken) = remainder(after.evicted(tally.attributed), in_flight);
         let bytes_in_flight = in_flight.saturating_mul(MAX_PACKET_BYTES);
         let (evicted_bytes, broken_bytes) =
@@ -243,7 +270,11 @@ impl Reading {
             conserved: broken.is_none(),
             owners_missing: tally.owners_missing,
             paths_missing: tally.paths_missing,
+            names_missing: tally.names_missing,
+            behaviour_evicted,
             totals: after,
+            dns,
+            behaviour,
             attached,
             read_us: took_us,
         };

@@ -91,6 +91,9 @@ fn reading(tracked: u64, attributed: u64) -> Reading {
         },
         before: Totals { tracked_in: tracked - 1, ..after },
         after,
+        dns: DnsTotals { asked: 5, ..DnsTotals::default() },
+        behaviour: BehaviourTotals { connects: 6, ..BehaviourTotals::default() },
+        behaviour_evicted: 4,
         in_flight: 0,
         max_entries: 100,
         took_us: 70,
@@ -102,6 +105,7 @@ fn what_the_flows_lack_was_evicted() {
     let (sweep, broken) = reading(10, 7).close(&plan(), true);
     assert_eq!((sweep.evicted, sweep.evicted_bytes, sweep.during_read), (3, 300, 1));
     assert_eq!((sweep.conserved, sweep.attached, broken), (true, true, None));
+    assert_eq!((sweep.dns.asked, sweep.behaviour.connects, sweep.behaviour_evicted), (5, 6, 4));
     assert_eq!((sweep.rows, sweep.entries, sweep.max_entries, sweep.read_us), (1, 9, 100, 70));
 }
 

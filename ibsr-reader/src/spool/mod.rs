@@ -27,7 +27,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use ibsr_proto::pins::Scope;
-use ibsr_proto::snapshot::cgroup::{self, Flow};
+use ibsr_proto::snapshot::cgroup;
 use ibsr_proto::snapshot::{Gap, GapReason, RowRef, SegmentName, Source};
 use rustix::io::Errno;
 
@@ -166,9 +166,9 @@ impl Spool {
         self.counted(RowRef::Source(row));
     }
 
-    /// Adds one flow row, in the same way.
-    pub fn flow(&mut self, row: &Flow<'_>) {
-        self.counted(cgroup::RowRef::Flow(row));
+    /// Adds one row of a table of a cgroup, in the same way.
+    pub fn cgroup_row(&mut self, row: cgroup::RowRef<'_>) {
+        self.counted(row);
     }
 
     fn counted(&mut self, row: impl Line) {

@@ -3,7 +3,7 @@
 //! sweep they belong to, and what closes it.
 
 use ibsr_proto::addr::SourceAddr;
-use ibsr_proto::snapshot::cgroup::{self, FlowLife};
+use ibsr_proto::snapshot::cgroup::{self, AppLife, BehaviourLife, FlowLife, NameLife};
 use ibsr_proto::snapshot::{Footer, Header, Row, RowRef, SCHEMA, Sweep};
 use serde::Deserialize;
 
@@ -112,18 +112,17 @@ impl Head {
     /// # Errors
     /// When a row of counters cannot be read.
     pub(super) fn life(&self, line: &[u8]) -> serde_json::Result<Option<Life>> {
-        let (prefix, is_flow) = match self {
-            Self::Xdp(_) => (SOURCE_PREFIX, false),
-            Self::Cgroup(_) => (FLOW_PREFIX, true),
-        };
-        if !line.starts_with(prefix) {
-            return Ok(None);
-        }
-        let life = match is_flow {
-            true => Life::Flow(serde_json::from_slice(line)?),
-            false => Life::Source(serde_json::from_slice(line)?),
-        };
-        Ok(Some(life))
+        let kind = PREFIXES.iter().find(|(prefix, _)| line.starts_with(prefix));
+        let is_cgroup = matches!(self, Self::Cgroup(_));
+        let kind = kind.map(|(_, kind)| *kind).filter(|kind| is_cgroup != (*kind == Kind::Source));
+        Ok(match kind {
+            None => None,
+            Some(Kind::Source) => Some(Life::Source(serde_json::from_slice(line)?)),
+            Some(Kind::Flow) => Some(Life::Flow(serde_json::from_slice(line)?)),
+            Some(Kind::Name) => Some(Life::Name(serde_json::from_slice(line)?)),
+            Some(Kind::Behaviour) => Some(Life::Behaviour(serde_json::from_slice(line)?)),
+            Some(Kind::App) => Some(Life::App(serde_json::from_slice(line)?)),
+        })
     }
 
     /// Appends a counted row as one of sweep `seq`; false when it is none.
@@ -133,28 +132,53 @@ impl Head {
                 let Ok(Row::Source(mut source)) = Row::from_line(line) else { return false };
                 source.seq = seq;
                 RowRef::Source(&source).write_to(out);
+                true
             }
             Self::Cgroup(_) => {
-                let Ok(cgroup::Row::Flow(mut flow)) = cgroup::Row::from_line(line) else {
-                    return false;
-                };
-                flow.seq = seq;
-                cgroup::RowRef::Flow(&flow).write_to(out);
+                let Ok(mut row) = cgroup::Row::from_line(line) else { return false };
+                match &mut row {
+                    cgroup::Row::Flow(row) => row.seq = seq,
+                    cgroup::Row::Name(row) => row.seq = seq,
+                    cgroup::Row::Behaviour(row) => row.seq = seq,
+                    cgroup::Row::App(row) => row.seq = seq,
+                    _ => return false,
+                }
+                row.table_row().is_some_and(|row| {
+                    row.write_to(out);
+                    true
+                })
             }
         }
-        true
     }
 }
 
+/// Which table a row of counters is of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    Source,
+    Flow,
+    Name,
+    Behaviour,
+    App,
+}
+
 /// How rows of counters begin that we write.
-const SOURCE_PREFIX: &[u8] = br#"{"type":"source","#;
-const FLOW_PREFIX: &[u8] = br#"{"type":"flow","#;
+const PREFIXES: [(&[u8], Kind); 5] = [
+    (br#"{"type":"source","#, Kind::Source),
+    (br#"{"type":"flow","#, Kind::Flow),
+    (br#"{"type":"name","#, Kind::Name),
+    (br#"{"type":"behaviour","#, Kind::Behaviour),
+    (br#"{"type":"app","#, Kind::App),
+];
 
 /// What identifies one life of what is counted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(super) enum Life {
     Source(SourceLife),
     Flow(FlowLife),
+    Name(NameLife),
+    Behaviour(BehaviourLife),
+    App(AppLife),
 }
 
 /// The same of a source.
@@ -196,6 +220,9 @@ impl From<cgroup::Row> for Seen {
             cgroup::Row::Header(_) => Self::Header,
             cgroup::Row::Sweep(sweep) => Self::Sweep(Close::Cgroup(sweep)),
             cgroup::Row::Flow(flow) => Self::Counted(flow.seq),
+            cgroup::Row::Name(name) => Self::Counted(name.seq),
+            cgroup::Row::Behaviour(behaviour) => Self::Counted(behaviour.seq),
+            cgroup::Row::App(app) => Self::Counted(app.seq),
             cgroup::Row::Gap(_) => Self::Gap,
             cgroup::Row::Footer(footer) => Self::Footer(footer),
             cgroup::Row::Unknown(_) => Self::Unknown,

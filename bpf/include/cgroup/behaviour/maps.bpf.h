@@ -51,7 +51,7 @@ static const volatile struct ibsr_app_window no_app_window;
 /*
  * Destinations of applications. Written by this sensor with atomics on any CPU; read by
  * ibsr-reader. When full the kernel evicts silently: the loss is the remainder of the totals.
- * 192 bytes an entry.
+ * 200 bytes an entry.
  */
 struct {
 	__uint(type, BPF_MAP_TYPE_LRU_HASH);
@@ -61,7 +61,7 @@ struct {
 	__uint(map_flags, 0);
 } ibsr_behaviour SEC(".maps");
 
-/* Applications and their window. In the same way. 256 bytes an entry. */
+/* Applications and their window. In the same way. 264 bytes an entry. */
 struct {
 	__uint(type, BPF_MAP_TYPE_LRU_HASH);
 	__type(key, struct ibsr_app_key);

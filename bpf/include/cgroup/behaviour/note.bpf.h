@@ -117,6 +117,7 @@ static __always_inline void note_connect(const struct ibsr_flow_key *key, __u64 
 		shared_add(&totals->connects_lost, 1);
 		return;
 	}
+	row->last_boot_ns = now_boot_ns;
 	shared_add(&row->connects, 1);
 	if (ends_interval(row, now_boot_ns) && may_be_regular(row, &contact.key))
 		flag_row(row, IBSR_FLAG_REGULAR_INTERVALS, now_boot_ns);
@@ -137,8 +138,10 @@ static __always_inline void note_failure(const struct ibsr_flow_key *key, __u64 
 	if (app)
 		adds_failure(app, now_boot_ns);
 	row = bpf_map_lookup_elem(&ibsr_behaviour, &contact.key);
-	if (row)
-		shared_add(had_sent_syn ? &row->failed : &row->unsent, 1);
+	if (!row)
+		return;
+	row->last_boot_ns = now_boot_ns;
+	shared_add(had_sent_syn ? &row->failed : &row->unsent, 1);
 }
 
 /* What a counter has more than was noted of it; whoever changes `noted` adds the difference. */
@@ -173,6 +176,7 @@ static __always_inline void note_bytes(const struct ibsr_flow_key *key, struct i
 	if (!row) {
 		shared_add(&totals->bytes_lost, out + in);
 	} else {
+		row->last_boot_ns = now_boot_ns;
 		shared_add(&row->bytes_out, out);
 		shared_add(&row->bytes_in, in);
 	}

@@ -40,8 +40,10 @@ app_of(const struct ibsr_app_key *key, struct ibsr_behaviour_totals *totals, __u
 			shared_add(&totals->apps_inserted, 1);
 		app = bpf_map_lookup_elem(&ibsr_app_window, key);
 	}
-	if (app)
-		begin_window(app, now_boot_ns);
+	if (!app)
+		return NULL;
+	app->last_boot_ns = now_boot_ns;
+	begin_window(app, now_boot_ns);
 	return app;
 }
 

@@ -39,6 +39,10 @@ pub struct Flow<'a> {
     /// Remote port; absent in the socket's own row.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub remote_port: Option<u16>,
+    /// Name by which the remote address was known when the flow began, of flows that go out;
+    /// absent where none was, or where the kernel evicted its text.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub name: Option<Cow<'a, str>>,
     /// Lower half of the owner's key when the flow began; 0 in the socket's own row.
     pub holder: u32,
     /// What happened, in the order of the bits.

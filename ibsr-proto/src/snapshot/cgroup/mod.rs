@@ -1,11 +1,13 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! Rows of a `cg-` scope, schema `ibsr/1`: the same grammar as [`super::v1`], with `flow` rows
-//! in place of `source` rows, and with a header and a `sweep` row of its own.
+//! Rows of a `cg-` scope, schema `ibsr/1`: the same grammar as [`super::v1`], with `flow`, `name`,
+//! `behaviour` and `app` rows in place of `source` rows, and with a header and a `sweep` row of its own.
 //!
 //! A file has rows of one scope, and its header says which: `cg-` scopes are read with
 //! [`Row::from_line`] of this module, others with that of [`super::v1`].
 
+mod behaviour;
 mod flow;
+mod name;
 mod totals;
 pub mod words;
 
@@ -14,12 +16,15 @@ use std::borrow::Cow;
 use serde::{Deserialize, Serialize};
 
 use super::v1::{Footer, Gap, RowError};
+use crate::addr::SourceAddr;
 
+pub use behaviour::{App, AppLife, Behaviour, BehaviourLife};
 pub use flow::{Flow, FlowLife, Owner};
-pub use totals::{LawError, Totals};
+pub use name::{Name, NameLife};
+pub use totals::{BehaviourTotals, DnsTotals, LawError, Totals};
 
 /// First line of a segment: what was observed, by what, how.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Header {
     /// [`super::SCHEMA`].
     pub schema: String,
@@ -49,10 +54,35 @@ pub struct Header {
     pub period_ms: u64,
     /// Capacity of the table of flows, and of that of owners.
     pub max_flows: u32,
+    /// Resolvers that names are learned from; none for whoever was asked.
+    pub resolvers: Vec<SourceAddr>,
+    /// UDP ports that are read as DNS.
+    pub dns_ports: Vec<u16>,
+    /// What of behaviour is flagged.
+    pub limits: Limits,
+    /// Destinations of the baseline; 0 where there is none.
+    pub baseline_entries: u32,
 }
 
-/// Closes a sweep: the flow rows above it, back to the previous `sweep` row, belong to it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+/// What of behaviour is flagged.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Limits {
+    /// Length of a window.
+    pub window_ms: u64,
+    /// Coefficient of variation up to which intervals are regular, in percent.
+    pub regular_percent: u32,
+    /// Intervals that a batch must have to be judged.
+    pub regular_count: u32,
+    /// Bytes of an application in a window to public addresses.
+    pub volume_out_bytes: u64,
+    /// Internal peers of an application in a window.
+    pub internal_peers: u32,
+    /// Failed connects of an application in a window.
+    pub failed_connects: u64,
+}
+
+/// Closes a sweep: the rows of tables above it, back to the previous `sweep` row, belong to it.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Sweep {
     /// Number of the sweep. Ascending by one within an epoch; never repeats within a boot.
     pub seq: u64,
@@ -65,9 +95,9 @@ pub struct Sweep {
     pub at_boot_ns: u64,
     /// Wall clock at the same moment.
     pub at_unix_ms: u64,
-    /// Flow rows in this sweep.
+    /// Rows of tables in this sweep: flows, names, behaviours, applications.
     pub rows: u64,
-    /// Entries in the table, listed or not.
+    /// Entries in the table of flows, listed or not.
     pub entries: u64,
     /// Capacity of the table.
     pub max_entries: u64,
@@ -88,8 +118,16 @@ pub struct Sweep {
     pub owners_missing: u64,
     /// Rows whose cgroup was gone when its path was looked for.
     pub paths_missing: u64,
+    /// Flows of which the kernel had evicted the text of their name.
+    pub names_missing: u64,
+    /// Connections in rows of behaviour that the kernel evicted.
+    pub behaviour_evicted: u64,
     /// Totals, read after the flows.
     pub totals: Totals,
+    /// Those of DNS.
+    pub dns: DnsTotals,
+    /// Those of behaviour, read after its rows.
+    pub behaviour: BehaviourTotals,
     /// Whether the sensor was attached to its cgroup.
     pub attached: bool,
     /// Time spent reading the maps.
@@ -106,6 +144,12 @@ pub enum RowRef<'a> {
     Sweep(&'a Sweep),
     /// One flow.
     Flow(&'a Flow<'a>),
+    /// One name.
+    Name(&'a Name<'a>),
+    /// One application and destination.
+    Behaviour(&'a Behaviour<'a>),
+    /// One application.
+    App(&'a App),
 }
 
 impl RowRef<'_> {
@@ -125,6 +169,12 @@ pub enum Row {
     Sweep(Box<Sweep>),
     /// One flow.
     Flow(Box<Flow<'static>>),
+    /// One name.
+    Name(Box<Name<'static>>),
+    /// One application and destination.
+    Behaviour(Box<Behaviour<'static>>),
+    /// One application.
+    App(Box<App>),
     /// A gap.
     Gap(Gap),
     /// Last line.
@@ -140,6 +190,22 @@ struct TypeOnly<'a> {
 }
 
 impl Row {
+    /// To write a row of a table again; `None` for all others.
+    #[must_use]
+    pub fn table_row(&self) -> Option<RowRef<'_>> {
+        match self {
+            Self::Flow(row) => Some(RowRef::Flow(row)),
+            Self::Name(row) => Some(RowRef::Name(row)),
+            Self::Behaviour(row) => Some(RowRef::Behaviour(row)),
+            Self::App(row) => Some(RowRef::App(row)),
+            Self::Header(_)
+            | Self::Sweep(_)
+            | Self::Gap(_)
+            | Self::Footer(_)
+            | Self::Unknown(_) => None,
+        }
+    }
+
     /// Reads one line, with or without its line feed.
     ///
     /// # Errors
@@ -150,6 +216,9 @@ impl Row {
             "header" => Self::Header(serde_json::from_slice(line)?),
             "sweep" => Self::Sweep(serde_json::from_slice(line)?),
             "flow" => Self::Flow(serde_json::from_slice(line)?),
+            "name" => Self::Name(serde_json::from_slice(line)?),
+            "behaviour" => Self::Behaviour(serde_json::from_slice(line)?),
+            "app" => Self::App(serde_json::from_slice(line)?),
             "gap" => Self::Gap(serde_json::from_slice(line)?),
             "footer" => Self::Footer(serde_json::from_slice(line)?),
             other => Self::Unknown(other.to_owned()),

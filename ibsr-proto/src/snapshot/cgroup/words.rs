@@ -16,7 +16,7 @@ pub struct WordError(String);
 macro_rules! words {
     ($(#[$meta:meta])* $name:ident($int:ty) { $( $value:literal $text:literal, )* }) => {
         $(#[$meta])*
-        #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
+        #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
         pub struct $name(pub $int);
 
         impl $name {
@@ -131,7 +131,7 @@ words! {
 }
 
 /// 64 bits as 16 hexadecimal digits: many readers of JSON keep only 53 bits of a number.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Hex(pub u64);
 
 impl fmt::Display for Hex {
@@ -151,7 +151,7 @@ impl FromStr for Hex {
 text_in_json!(Hex);
 
 /// A device as `major:minor`, from the kernel's `major << 20 | minor`.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Device(pub u32);
 
 const MINOR_BITS: u32 = 20;
@@ -181,120 +181,76 @@ impl FromStr for Device {
 
 text_in_json!(Device);
 
-/// What happened to a flow: bits of [`crate::cgroup_abi::step`], written as a list of words. A
-/// bit without a word is written as its number.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
-pub struct Steps(pub u32);
+macro_rules! bits {
+    ($(#[$meta:meta])* $name:ident, $bit:ident, $all:path) => {
+        $(#[$meta])*
+        #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        pub struct $name(pub u32);
 
-impl Steps {
-    /// The words, lowest bit first.
-    fn each(self) -> impl Iterator<Item = Step> {
-        (0..u32::BITS).map(|bit| 1 << bit).filter(move |bit| self.0 & bit != 0).map(Step)
-    }
-}
+        impl $name {
+            /// The words, lowest bit first.
+            fn each(self) -> impl Iterator<Item = $bit> {
+                (0..u32::BITS).map(|bit| 1 << bit).filter(move |bit| self.0 & bit != 0).map($bit)
+            }
 
-/// One bit.
-struct Step(u32);
-
-impl fmt::Display for Step {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match crate::cgroup_abi::step::ALL.iter().find(|(bit, _)| *bit == self.0) {
-            Some((_, word)) => f.write_str(word),
-            None => write!(f, "{}", self.0),
+            /// Whether no bit is set.
+            #[must_use]
+            pub const fn is_empty(&self) -> bool {
+                self.0 == 0
+            }
         }
-    }
+
+        /// One bit.
+        struct $bit(u32);
+
+        impl fmt::Display for $bit {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                match $all.iter().find(|(bit, _)| *bit == self.0) {
+                    Some((_, word)) => f.write_str(word),
+                    None => write!(f, "{}", self.0),
+                }
+            }
+        }
+
+        impl FromStr for $bit {
+            type Err = WordError;
+
+            fn from_str(text: &str) -> Result<Self, WordError> {
+                let known = $all.iter().find(|(_, word)| *word == text);
+                let bit = known.map(|(bit, _)| *bit).or_else(|| text.parse().ok());
+                bit.map(Self).ok_or_else(|| WordError(text.to_owned()))
+            }
+        }
+
+        text_in_json!($bit);
+
+        impl Serialize for $name {
+            fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+                serializer.collect_seq(self.each())
+            }
+        }
+
+        impl<'de> Deserialize<'de> for $name {
+            fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+                let bits = Vec::<$bit>::deserialize(deserializer)?;
+                Ok(Self(bits.iter().fold(0, |all, bit| all | bit.0)))
+            }
+        }
+    };
 }
 
-impl FromStr for Step {
-    type Err = WordError;
-
-    fn from_str(text: &str) -> Result<Self, WordError> {
-        let known = crate::cgroup_abi::step::ALL.iter().find(|(_, word)| *word == text);
-        let bit = known.map(|(bit, _)| *bit).or_else(|| text.parse().ok());
-        bit.map(Self).ok_or_else(|| WordError(text.to_owned()))
-    }
+bits! {
+    /// What happened to a flow: bits of [`crate::cgroup_abi::step`], written as a list of words.
+    /// A bit without a word is written as its number.
+    Steps, Step, crate::cgroup_abi::step::ALL
 }
 
-text_in_json!(Step);
-
-impl Serialize for Steps {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_seq(self.each())
-    }
-}
-
-impl<'de> Deserialize<'de> for Steps {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let steps = Vec::<Step>::deserialize(deserializer)?;
-        Ok(Self(steps.iter().fold(0, |all, step| all | step.0)))
-    }
+bits! {
+    /// What was measured of behaviour: bits of [`crate::cgroup_behaviour_abi::flag`], in the same
+    /// way.
+    Flags, Flag, crate::cgroup_behaviour_abi::flag::ALL
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::cgroup_abi;
-
-    /// A word that meant another number than the ABI's would rewrite history.
-    #[test]
-    fn words_are_those_of_the_abi() {
-        for number in 0..=u8::MAX {
-            let direction = cgroup_abi::Direction::from_abi(number.into());
-            let learned = cgroup_abi::Learned::from_abi(number.into());
-            let word = direction.map_or(number.to_string(), |it| it.as_str().to_owned());
-            assert_eq!(Direction(number).to_string(), word);
-            let word = learned.map_or(number.to_string(), |it| it.as_str().to_owned());
-            assert_eq!(Learned(number).to_string(), word);
-        }
-    }
-
-    #[test]
-    fn every_number_reads_back_whether_it_has_a_word_or_not() {
-        for number in 0..=u16::MAX {
-            assert_eq!(ErrorName(number).to_string().parse(), Ok(ErrorName(number)));
-            assert_eq!(Protocol(number).to_string().parse(), Ok(Protocol(number)));
-            assert_eq!(Family(number).to_string().parse(), Ok(Family(number)));
-        }
-        for number in 0..=u8::MAX {
-            assert_eq!(TcpState(number).to_string().parse(), Ok(TcpState(number)));
-        }
-        assert!("EWHAT".parse::<ErrorName>().is_err());
-        assert!("65536".parse::<ErrorName>().is_err());
-    }
-
-    #[test]
-    fn the_names_of_errors_are_those_of_this_machine() {
-        for &(number, name) in ErrorName::WORDS {
-            let text = std::io::Error::from_raw_os_error(number.into()).to_string();
-            assert!(!text.contains("Unknown error"), "{name}: {text}");
-        }
-        let refused = std::io::Error::from_raw_os_error(111);
-        assert_eq!(refused.kind(), std::io::ErrorKind::ConnectionRefused);
-        assert_eq!(ErrorName(111).to_string(), "ECONNREFUSED");
-        assert_eq!(ErrorName(110).to_string(), "ETIMEDOUT");
-    }
-
-    #[test]
-    fn steps_are_a_list_of_words_and_a_new_bit_is_a_number() {
-        let all = cgroup_abi::step::ALL.iter().fold(0, |all, (bit, _)| all | bit);
-        for steps in [Steps(0), Steps(all), Steps(all | 1 << 31)] {
-            let text = serde_json::to_string(&steps).expect("serializes");
-            assert_eq!(serde_json::from_str::<Steps>(&text).expect("parses"), steps, "{text}");
-        }
-        let text = serde_json::to_string(&Steps(0x24 | 1 << 31)).expect("serializes");
-        assert_eq!(text, r#"["listened","established","2147483648"]"#);
-        assert!(serde_json::from_str::<Steps>(r#"["flown"]"#).is_err());
-    }
-
-    #[test]
-    fn keys_and_devices_are_text_of_fixed_meaning() {
-        assert_eq!(Hex(0xfeed).to_string(), "000000000000feed");
-        assert_eq!("ffffffffffffffff".parse(), Ok(Hex(u64::MAX)));
-        assert_eq!(Device(253 << 20 | 1).to_string(), "253:1");
-        for device in [0, 1 << 20, u32::MAX] {
-            assert_eq!(Device(device).to_string().parse(), Ok(Device(device)));
-        }
-        assert!("4096:0".parse::<Device>().is_err());
-        assert!("1:1048576".parse::<Device>().is_err());
-    }
-}
+#[path = "words_tests.rs"]
+mod tests;

@@ -9,9 +9,11 @@ use ibsr_proto::container::Container;
 use ibsr_proto::pins::Scope;
 use ibsr_proto::snapshot::SegmentName;
 use ibsr_proto::snapshot::cgroup::words::{
-    Device, Direction, ErrorName, Family, Hex, Learned, Protocol, Steps, TcpState,
+    Device, Direction, ErrorName, Family, Flags, Hex, Learned, Protocol, Steps, TcpState,
 };
-use ibsr_proto::snapshot::cgroup::{Flow, Header, Owner, Sweep, Totals};
+use ibsr_proto::snapshot::cgroup::{
+    App, Behaviour, Flow, Header, Name, Owner, Row, RowRef, Sweep, Totals,
+};
 use rustix::fs::Timespec;
 
 use super::allocation::REQUESTS;
@@ -43,6 +45,8 @@ fn header() -> Header {
         missing: Vec::new(),
         period_ms: 1_000,
         max_flows: 16,
+        dns_ports: vec![53],
+        ..Header::default()
     }
 }
 
@@ -79,6 +83,7 @@ fn flow(seq: u64, number: u64) -> Flow<'static> {
         local_port: 40_000,
         remote_addr: Some("2001:db8::2".parse().expect("an address")),
         remote_port: Some(443),
+        name: Some("www.example.org".into()),
         holder: 9,
         steps: Steps(0x3ff),
         tcp_state: TcpState(7),
@@ -124,6 +129,7 @@ fn sweep(seq: u64, since_boot_ns: u64, rows: u64) -> Sweep {
         totals: Totals { created: seq, ..Totals::default() },
         attached: true,
         read_us: 1,
+        ..Sweep::default()
     }
 }
 
@@ -142,7 +148,7 @@ impl Bench {
 
     fn write_sweep(&mut self, seq: u64, flows: u64) {
         self.spool.begin_sweep(seq);
-        (1..=flows).for_each(|number| self.spool.flow(&flow(seq, number)));
+        (1..=flows).for_each(|number| self.spool.cgroup_row(RowRef::Flow(&flow(seq, number))));
         let since = if self.spool.needs_full() { 0 } else { at_boot_ns(seq - 1) };
         self.spool.end_sweep(&sweep(seq, since, flows)).expect("a sweep is written");
     }
@@ -161,7 +167,7 @@ fn no_flow_row_asks_for_memory() {
         bench.spool.begin_sweep(seq);
         let before = REQUESTS.get();
         for _row in 0..ROWS {
-            bench.spool.flow(&row);
+            bench.spool.cgroup_row(RowRef::Flow(&row));
         }
         *requests = REQUESTS.get() - before;
         bench.spool.end_sweep(&sweep(seq, 0, ROWS)).expect("room for the sweep");
@@ -237,7 +243,7 @@ fn sweeps_of_flows_are_merged_into_one() {
     assert_eq!(last["totals"]["created"], 3);
 }
 
-/// Rows of names and of behaviour will come: they are kept and counted, and a file with them is
+/// Rows of other tables may come: they are kept and counted, and a file with them is
 /// not merged by who does not know them.
 #[test]
 fn rows_that_are_yet_to_come_are_kept() {
@@ -246,8 +252,99 @@ fn rows_that_are_yet_to_come_are_kept() {
     bench.write_sweep(2, 1);
     let text = fs::read_to_string(bench.seal()).expect("text");
     let (head, rest) = text.split_once('\n').expect("a header");
-    let with_name = format!("{head}\n{{\"type\":\"name\",\"seq\":1}}\n{rest}");
-    let found = scan(&mut BufReader::new(with_name.as_bytes())).expect("reads").expect("a header");
+    let with_zone = format!("{head}\n{{\"type\":\"zone\",\"seq\":1}}\n{rest}");
+    let found = scan(&mut BufReader::new(with_zone.as_bytes())).expect("reads").expect("a header");
     assert_eq!((found.unknown, found.sweeps.map(|sweeps| sweeps.count)), (1, Some(2)));
     assert!(found.footer.is_none(), "its footer is of the file without that row");
+}
+
+/// One answer, one destination, one application, as sweep `seq` sees them.
+fn others(seq: u64) -> (Name<'static>, Behaviour<'static>, App) {
+    let addr = "2001:db8::2".parse().expect("an address");
+    let name = Name {
+        seq,
+        addr,
+        name: "www.example.org".into(),
+        learned_boot_ns: seq,
+        expiry_boot_ns: seq + 60,
+        resolver: "9.9.9.9".parse().expect("an address"),
+        resolver_port: 53,
+        chain: 1,
+    };
+    let behaviour = Behaviour {
+        seq,
+        exe_device: Device(8),
+        exe_inode: 7,
+        remote_addr: addr,
+        remote_port: 443,
+        protocol: Protocol(6),
+        name: None,
+        flags: Flags(1),
+        born_boot_ns: 1,
+        last_boot_ns: seq,
+        last_connect_boot_ns: seq,
+        flagged_boot_ns: 0,
+        connects: seq,
+        failed: 0,
+        unsent: 0,
+        bytes_out: 0,
+        bytes_in: 0,
+        intervals: 0,
+        intervals_long: 0,
+        batch_intervals: 0,
+        batch_mean_ns: 0,
+        batch_min_ns: 0,
+        batch_max_ns: 0,
+        batch_cv_ppm: None,
+    };
+    let app = App {
+        seq,
+        exe_device: Device(8),
+        exe_inode: 7,
+        flags: Flags(8),
+        last_boot_ns: seq,
+        flagged_boot_ns: seq,
+        connects: seq,
+        failed: 0,
+        bytes_out: 0,
+        window_boot_ns: 0,
+        window_bytes_out: 0,
+        window_failed: 0,
+        window_internal_peers: 0,
+    };
+    (name, behaviour, app)
+}
+
+/// Every answer is kept; of what counts, the last row has all.
+#[test]
+fn merged_sweeps_keep_each_answer_and_the_last_row_of_each_table() {
+    let mut bench = Bench::new();
+    for seq in 1..=3 {
+        bench.spool.begin_sweep(seq);
+        let (name, behaviour, app) = others(seq);
+        bench.spool.cgroup_row(RowRef::Name(&name));
+        bench.spool.cgroup_row(RowRef::Behaviour(&behaviour));
+        bench.spool.cgroup_row(RowRef::App(&app));
+        bench.spool.end_sweep(&sweep(seq, 0, 3)).expect("a sweep is written");
+    }
+    let sealed = bench.seal();
+    let Bench { root, spool } = bench;
+    drop(spool);
+    let merged = merge(&root, &sealed).expect("it is smaller");
+    let text = fs::read(merged).expect("the segment");
+    let rows: Vec<Row> = text
+        .split_inclusive(|byte| *byte == b'\n')
+        .map(|line| Row::from_line(line).expect("a row"))
+        .collect();
+    let mut learned = Vec::new();
+    for row in &rows {
+        match row {
+            Row::Name(name) => learned.push((name.seq, name.learned_boot_ns)),
+            Row::Behaviour(row) => assert_eq!((row.seq, row.connects), (3, 3)),
+            Row::App(row) => assert_eq!((row.seq, row.connects), (3, 3)),
+            _ => {}
+        }
+    }
+    assert_eq!(learned, [(3, 1), (3, 2), (3, 3)]);
+    assert_eq!(rows.len(), 1 + 3 + 1 + 1 + 1 + 1, "{rows:#?}");
 }

@@ -2,27 +2,30 @@
 //! The sensor of a cgroup: many programs that share their maps. Linux binds an exclusive map to
 //! one program only, so frozen is the strongest that these can be.
 
+mod layout;
+mod maps;
+
 use std::collections::HashSet;
 use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
 
 use anyhow::{Context as _, Result};
 use ibsr_proto::abi::Evidence;
+use ibsr_proto::addr::SourceAddr;
 use ibsr_proto::cgroup_abi::{CgroupMeta, CgroupTotals, missing};
-use ibsr_proto::pins::{
-    CGROUP_MAPS, DNS_ASKED, DNS_TOTALS, FLOWS, META, NAME_TEXTS, NAMES, OWNERS, SCRATCH, SOCKETS,
-    TOTALS,
-};
+use ibsr_proto::cgroup_behaviour_abi::BaselineKey;
+use ibsr_proto::cgroup_dns_abi::DNS_PORTS;
+use ibsr_proto::pins::{BASELINE, CGROUP_MAPS, FLOWS, META, NAME_TEXTS, NAMES, OWNERS};
 use ibsr_prove::{Proof, cgroup_policy, digest_of, prove};
-use libbpf_rs::btf::types::{Array, Composite, Int, MemberAttr, Struct};
-use libbpf_rs::btf::{Btf, BtfType, HasSize as _};
 use libbpf_rs::skel::{OpenSkel as _, Skel as _, SkelBuilder as _};
-use libbpf_rs::{AsRawLibbpf as _, MapCore, MapFlags, OpenMapMut, ProgramAttachType};
+use libbpf_rs::{AsRawLibbpf as _, MapCore, MapFlags, ProgramAttachType};
 use tracing::{debug, info, warn};
 use zerocopy::{FromBytes as _, IntoBytes as _};
 
 use crate::hint::{explain_bpf, with_hint};
 use crate::kernel;
 use crate::object::{DAMAGED, Storage, compare, errno, insns_of};
+pub use maps::kept_pins;
+use maps::open_map;
 
 #[expect(
     unreachable_pub,
@@ -46,10 +49,6 @@ pub const WALK: &str = "adopt";
 const OPTIONAL: [(&str, u32); 3] =
     [(WALK, missing::SEED), ("peername4", missing::PEERNAME), ("peername6", missing::PEERNAME)];
 
-/// Maps that a new program of the same layout goes on filling.
-const KEPT: [&str; 8] =
-    [FLOWS, OWNERS, TOTALS, SOCKETS, NAMES, NAME_TEXTS, DNS_TOTALS, DNS_ASKED];
-
 /// What an operator can choose about the programs.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Settings {
@@ -57,6 +56,35 @@ pub struct Settings {
     pub max_flows: u32,
     /// Capacity of the table of owners.
     pub max_owners: u32,
+    /// Capacity of the tables of names and of addresses with a name.
+    pub max_names: u32,
+    /// Ports of resolvers, host order; zero behind the last.
+    pub dns_ports: [u16; DNS_PORTS],
+    /// Resolvers that names are learned from; none for whoever was asked.
+    pub resolvers: Vec<SourceAddr>,
+    /// What is flagged.
+    pub limits: Limits,
+    /// Hash of the baseline; 0 for none.
+    pub baseline_hash: u64,
+    /// Its entries.
+    pub baseline_entries: u32,
+}
+
+/// What of behaviour is flagged.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Limits {
+    /// Length of a window.
+    pub window_ns: u64,
+    /// Bytes out of an application in a window.
+    pub volume_out_bytes: u64,
+    /// Failed connects of an application in a window.
+    pub failed_connects: u64,
+    /// Coefficient of variation up to which intervals are regular, in percent.
+    pub regular_cv_percent: u32,
+    /// Intervals that a batch must have to be judged.
+    pub regular_count: u32,
+    /// Bits of the map of internal peers.
+    pub internal_peer_bits: u32,
 }
 
 /// What a load is told besides.
@@ -70,12 +98,6 @@ pub struct Knobs {
 
 /// Maps of a running sensor that are to be kept, by their pins; none for new ones.
 pub type Kept = Vec<(&'static str, OwnedFd)>;
-
-/// Pins of the maps that can be kept.
-#[must_use]
-pub const fn kept_pins() -> &'static [&'static str] {
-    &KEPT
-}
 
 /// A proven program.
 #[derive(Debug)]
@@ -127,8 +149,9 @@ pub fn prepare<'obj>(
         let is_left_out = OPTIONAL.iter().any(|(name, bit)| *name == hook && without & bit != 0);
         prog.set_autoload(!is_left_out);
     }
-    let state_hash = state_hash(&kernel::object_btf(skel.open_object().as_libbpf_object())?)
-        .context("the embedded object does not describe the state of a socket")?;
+    let state_hash =
+        layout::state_hash(&kernel::object_btf(skel.open_object().as_libbpf_object())?)
+            .context("the embedded object does not describe the state of a socket")?;
     kernel::prepare(skel.open_object().as_libbpf_object())
         .context("failed to create the maps")
         .map_err(explain_bpf)?;
@@ -150,33 +173,32 @@ fn configure(
     let rodata = skel.maps.rodata_data.as_mut().context("the embedded object has no constants")?;
     rodata.ibsr_seed = knobs.seed;
     rodata.ibsr_cgroup_id = knobs.cgroup_id;
-    let sizes = [(FLOWS, settings.max_flows), (OWNERS, settings.max_owners)];
+    rodata.ibsr_dns_ports = settings.dns_ports;
+    rodata.ibsr_dns_resolver_count =
+        u32::try_from(settings.resolvers.len()).context("too many resolvers")?;
+    for (at, resolver) in rodata.ibsr_dns_resolvers.iter_mut().zip(&settings.resolvers) {
+        *at = zerocopy::transmute!(resolver.to_bytes());
+    }
+    let limits = settings.limits;
+    rodata.ibsr_window_ns = limits.window_ns;
+    rodata.ibsr_volume_out_bytes = limits.volume_out_bytes;
+    rodata.ibsr_failed_connects = limits.failed_connects;
+    rodata.ibsr_regular_cv_percent = limits.regular_cv_percent;
+    rodata.ibsr_regular_count = limits.regular_count;
+    rodata.ibsr_internal_peer_bits = limits.internal_peer_bits;
+    rodata.ibsr_baseline_entries = settings.baseline_entries;
+    let sizes = [
+        (FLOWS, settings.max_flows),
+        (OWNERS, settings.max_owners),
+        (NAMES, settings.max_names),
+        (NAME_TEXTS, settings.max_names),
+    ];
     for (pin, entries) in sizes {
         open_map(skel, pin)
             .set_max_entries(entries)
             .with_context(|| format!("failed to size `{pin}`"))?;
     }
     Ok(())
-}
-
-fn open_map<'a, 'obj>(
-    skel: &'a mut skel::OpenObserveCgroupSkel<'obj>,
-    pin: &str,
-) -> &'a mut OpenMapMut<'obj> {
-    let maps = &mut skel.maps;
-    match pin {
-        META => &mut maps.ibsr_cg_meta,
-        FLOWS => &mut maps.ibsr_flows,
-        OWNERS => &mut maps.ibsr_owners,
-        TOTALS => &mut maps.ibsr_cg_totals,
-        SOCKETS => &mut maps.ibsr_sockets,
-        NAMES => &mut maps.ibsr_names,
-        NAME_TEXTS => &mut maps.ibsr_name_texts,
-        DNS_TOTALS => &mut maps.ibsr_dns_totals,
-        DNS_ASKED => &mut maps.ibsr_dns_asked,
-        SCRATCH => &mut maps.ibsr_scratch,
-        other => panic!("no map is pinned as `{other}`"),
-    }
 }
 
 fn prove_all(skel: &skel::OpenObserveCgroupSkel<'_>) -> Result<Vec<Proven>> {
@@ -192,41 +214,6 @@ fn prove_all(skel: &skel::OpenObserveCgroupSkel<'_>) -> Result<Vec<Proven>> {
         Ok(Proven { hook, proof })
     };
     skel.open_object().progs().filter(libbpf_rs::OpenProgramImpl::autoload).map(one).collect()
-}
-
-/// What a program of another layout would misread: names, offsets and sizes of the fields that
-/// are kept with a socket.
-fn state_hash(btf: &Btf<'_>) -> Option<u64> {
-    let mut fields = Vec::new();
-    let of = Composite::from(btf.type_by_name::<Struct<'_>>("socket")?);
-    describe_fields(btf, of, "socket", 0, &mut fields)?;
-    let text = fields.join("\n");
-    let digest = digest_of(std::iter::once(text.as_bytes()));
-    Some(u64::from_le_bytes(*digest.first_chunk()?))
-}
-
-fn describe_fields(
-    btf: &Btf<'_>,
-    of: Composite<'_>,
-    name: &str,
-    at_bits: u32,
-    fields: &mut Vec<String>,
-) -> Option<()> {
-    for member in of.iter() {
-        let MemberAttr::Normal { offset } = member.attr else { return None };
-        let name = format!("{name}.{}", member.name?.to_string_lossy());
-        let ty = btf.type_by_id::<BtfType<'_>>(member.ty)?.skip_mods_and_typedefs();
-        if let Ok(inner) = Composite::try_from(ty) {
-            describe_fields(btf, inner, &name, at_bits + offset, fields)?;
-            continue;
-        }
-        let size = match Int::try_from(ty) {
-            Ok(int) => int.size(),
-            Err(_) => Array::try_from(ty).ok()?.capacity(),
-        };
-        fields.push(format!("{name} {} {size}", at_bits + offset));
-    }
-    Some(())
 }
 
 /// Digest over the digests of all programs with the names of their hooks.
@@ -339,37 +326,26 @@ impl Loaded<'_> {
         Ok(())
     }
 
-    /// The map behind a pin name of [`CGROUP_MAPS`].
+    /// Gives the programs the destinations that were there before.
     ///
-    /// # Panics
-    /// For any other name.
-    #[must_use]
-    pub fn map(&self, pin: &str) -> BorrowedFd<'_> {
-        let maps = &self.skel.maps;
-        match pin {
-            META => maps.ibsr_cg_meta.as_fd(),
-            FLOWS => maps.ibsr_flows.as_fd(),
-            OWNERS => maps.ibsr_owners.as_fd(),
-            TOTALS => maps.ibsr_cg_totals.as_fd(),
-            SOCKETS => maps.ibsr_sockets.as_fd(),
-            NAMES => maps.ibsr_names.as_fd(),
-            NAME_TEXTS => maps.ibsr_name_texts.as_fd(),
-            DNS_TOTALS => maps.ibsr_dns_totals.as_fd(),
-            DNS_ASKED => maps.ibsr_dns_asked.as_fd(),
-            SCRATCH => maps.ibsr_scratch.as_fd(),
-            other => panic!("no map is pinned as `{other}`"),
+    /// # Errors
+    /// When the kernel refuses.
+    pub fn expect_destinations(&self, keys: &[BaselineKey]) -> Result<()> {
+        let map = &self.skel.maps.ibsr_baseline;
+        for key in keys {
+            map.update(key.as_bytes(), &0u32.to_ne_bytes(), MapFlags::ANY)
+                .with_context(|| format!("failed to write `{BASELINE}`"))?;
         }
+        Ok(())
     }
 
     /// Freezes the maps that were made for the programs and says how strongly all of them are
     /// bound to them.
     #[must_use]
     pub fn bind(&self) -> Evidence {
-        if let Some(level) = self.kept {
-            return level;
-        }
-        let mut evidence = Evidence::Frozen;
-        for (pin, _) in CGROUP_MAPS.into_iter().filter(|(pin, _)| *pin != META) {
+        let is_new = |pin: &str| self.kept.is_none() || !kept_pins().contains(&pin);
+        let mut evidence = self.kept.unwrap_or(Evidence::Frozen);
+        for (pin, _) in CGROUP_MAPS.into_iter().filter(|(pin, _)| *pin != META && is_new(pin)) {
             if let Err(error) = kernel::freeze(self.map(pin)) {
                 warn!(map = pin, %error, "not frozen: user space with rights could write it");
                 evidence = Evidence::Plain;
