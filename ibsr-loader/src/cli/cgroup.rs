@@ -140,7 +140,10 @@ impl CgroupArgs {
         let mut dns_ports = [0; DNS_PORTS];
         let DnsArgs { resolvers, dns_ports: ports, max_names } = &self.dns;
         anyhow::ensure!(ports.len() <= DNS_PORTS, "at most {DNS_PORTS} times --dns-port");
-        anyhow::ensure!(resolvers.len() <= DNS_RESOLVERS, "at most {DNS_RESOLVERS} times --resolver");
+        anyhow::ensure!(
+            resolvers.len() <= DNS_RESOLVERS,
+            "at most {DNS_RESOLVERS} times --resolver"
+        );
         dns_ports[..ports.len()].copy_from_slice(ports);
         let limits = &self.limits;
         Ok(Settings {
