@@ -123,7 +123,7 @@ totals! {
         answer_joined,
         /// Not from a listed resolver.
         unlisted,
-        /// Longer than [`DNS_MESSAGE_MAX`].
+        /// Longer than [`cgroup_dns_abi::DNS_MESSAGE_MAX`].
         answer_too_long,
         /// Malformed.
         answer_malformed,
@@ -133,11 +133,11 @@ totals! {
         answer_other,
         /// Nobody asked that.
         unasked,
-        /// Asked longer ago than [`DNS_PATIENCE_S`].
+        /// Asked longer ago than [`cgroup_dns_abi::DNS_PATIENCE_S`].
         late,
         /// Answered before.
         repeated,
-        /// More than [`DNS_STEPS`].
+        /// More than [`cgroup_dns_abi::DNS_STEPS`].
         answer_too_deep,
         /// No scratch memory.
         answer_no_slot,
