@@ -5,7 +5,8 @@
 //!
 //! `rules` is the language, `fold` replays it over one day of one stream, `judge` labels,
 //! bounds, searches and decides over everything that was folded, `stats` is the mathematics,
-//! `model` the report as one value, `site` makes recordings whose truth is known.
+//! `talk` adds up who talks to whom, `model` is the report as one value, `site` makes recordings
+//! whose truth is known.
 
 #![forbid(unsafe_code)]
 
@@ -15,3 +16,4 @@ pub mod model;
 pub mod rules;
 pub mod site;
 pub mod stats;
+pub mod talk;

@@ -124,6 +124,7 @@ pub fn report(
         shown: wanted.top,
         streams: streams::stream_rows(&all_streams),
         gaps,
+        talks: None,
         rules: rows,
         input,
     }

@@ -4,11 +4,12 @@
 //! same inputs give the same value.
 //!
 //! `decision` is the verdict with its gates, `outcome` what the rules would have done to
-//! whom, `observed` what was read and seen.
+//! whom, `observed` what was read and seen, `talk` who talked to whom.
 
 mod decision;
 mod observed;
 mod outcome;
+mod talk;
 
 pub use decision::{Decision, Gate, GateKind, Plan, Settings, Unit, Verdict};
 pub use observed::{
@@ -19,6 +20,7 @@ pub use outcome::{
     AffectedRow, Bound, BucketRow, Capture, DayRow, Impact, PortRow, PrefixRow, RuleRow,
     Sensitivity, Share, SourceRow, Step, Surface, Threshold, TtlRow,
 };
+pub use talk::{AppName, AppRow, ErrorRow, PairRow, Passed, Talks};
 
 use ibsr_proto::conservation::Totals;
 use serde::Serialize;
@@ -85,6 +87,9 @@ pub struct Report {
     pub streams: Vec<StreamRow>,
     /// Stretches without rates.
     pub gaps: Vec<GapRow>,
+    /// Who talked to whom; none where no cgroup was observed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub talks: Option<Talks>,
 }
 
 impl Report {

@@ -1,0 +1,11 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! Who talks to whom: rows of flows of cgroup scopes, added up by application and destination.
+//!
+//! `lives` folds the rows of one stream and takes each life of a flow once; `facts` is what a
+//! day came to, bounded and mergeable in any order; `rows` makes the report's tables of it.
+
+pub mod facts;
+pub mod lives;
+pub mod rows;
+#[cfg(test)]
+mod tests;

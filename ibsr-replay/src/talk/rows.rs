@@ -1,0 +1,98 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! The report's tables of everything that was folded.
+
+use std::cmp::Reverse;
+
+use ibsr_proto::snapshot::cgroup::words::{Device, Direction, ErrorName, Protocol};
+
+use super::facts::{App, AppFacts, Peer, Tally};
+use super::lives::TalkFacts;
+use crate::model::{AppName, AppRow, ErrorRow, MAX_LISTED, PairRow, Passed, Talks};
+
+/// Tables of all days of all streams; none where no cgroup was observed.
+#[must_use]
+pub fn talks<'a>(all: impl Iterator<Item = &'a TalkFacts>) -> Option<Talks> {
+    let mut sum: Option<TalkFacts> = None;
+    for facts in all {
+        sum.get_or_insert_default().join(facts);
+    }
+    let sum = sum?;
+    let (mut total, mut pairs_left_out) = (sum.talk.rest.clone(), Tally::default());
+    let (mut apps, mut pairs) = (Vec::new(), Vec::new());
+    for ((_, app), facts) in &sum.talk.apps {
+        total.join(&facts.total);
+        pairs_left_out.join(&facts.outgoing.rest);
+        pairs_left_out.join(&facts.incoming.rest);
+        apps.push(app_row(app, facts));
+        let kept = facts.outgoing.kept.iter().chain(&facts.incoming.kept);
+        pairs.extend(kept.map(|((_, peer), tally)| (app, peer, tally)));
+    }
+    let key = |row: &AppRow| (Reverse(row.passed.bytes()), row.app.clone());
+    apps.sort_by_cached_key(key);
+    let bytes = |tally: &Tally| tally.bytes_in.saturating_add(tally.bytes_out);
+    pairs.sort_by_key(|(app, peer, tally)| (Reverse(bytes(tally)), *app, *peer));
+    Some(Talks {
+        rows: sum.rows,
+        rows_rejected: sum.rejected,
+        evicted_packets: sum.evicted_packets,
+        total: passed(&total),
+        apps_left_out: passed(&sum.talk.rest),
+        apps_known: apps.len() as u64,
+        apps: apps.into_iter().take(MAX_LISTED).collect(),
+        pairs_left_out: passed(&pairs_left_out),
+        pairs_known: pairs.len() as u64,
+        pairs: pairs.into_iter().take(MAX_LISTED).map(pair_row).collect(),
+    })
+}
+
+fn app_row(app: &App, facts: &AppFacts) -> AppRow {
+    AppRow {
+        app: app_name(app),
+        destinations: facts.outgoing.kept.len() as u64,
+        clients: facts.incoming.kept.len() as u64,
+        passed: passed(&facts.total),
+    }
+}
+
+fn pair_row((app, peer, tally): (&App, &Peer, &Tally)) -> PairRow {
+    PairRow {
+        app: app_name(app),
+        direction: Direction(peer.direction).to_string(),
+        protocol: Protocol(peer.protocol).to_string(),
+        addr: peer.addr,
+        port: peer.port,
+        passed: passed(tally),
+    }
+}
+
+fn app_name(app: &App) -> AppName {
+    let program = app.program.as_ref();
+    AppName {
+        host: app.host.clone(),
+        comm: program.map(|program| program.comm.clone()),
+        uid: program.map(|program| program.uid),
+        place: app.place.clone(),
+        exe_device: program.map(|program| Device(program.exe_device).to_string()),
+        exe_inode: program.map(|program| program.exe_inode),
+    }
+}
+
+fn passed(tally: &Tally) -> Passed {
+    let error = |(error, count): (&u16, &u64)| ErrorRow {
+        error: ErrorName(*error).to_string(),
+        count: *count,
+    };
+    Passed {
+        connections: tally.connections,
+        established: tally.established,
+        failed: tally.failed.values().fold(0, |sum, more| sum.saturating_add(*more)),
+        errors: tally.failed.iter().map(error).collect(),
+        packets_in: tally.packets_in,
+        bytes_in: tally.bytes_in,
+        packets_out: tally.packets_out,
+        bytes_out: tally.bytes_out,
+        retransmits: tally.retransmits,
+        first_unix_ms: tally.first_unix_ms,
+        last_unix_ms: tally.last_unix_ms,
+    }
+}
