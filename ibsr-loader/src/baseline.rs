@@ -14,7 +14,8 @@ use crate::hint::with_hint;
 /// # Errors
 /// When it cannot be read, or is no baseline: then with the place of what is wrong.
 pub fn read(path: &Path) -> Result<Baseline> {
-    let text = fs::read(path).with_context(|| format!("failed to read `{}`", path.display()))?;
+    let text =
+        fs::read_to_string(path).with_context(|| format!("failed to read `{}`", path.display()))?;
     Baseline::parse(&text)
         .with_context(|| format!("`{}` is no baseline", path.display()))
         .map_err(|error| with_hint(error, "`ibsr-report baseline` writes one from segments"))

@@ -4,10 +4,9 @@
 
 use std::fs;
 
-use ibsr_proto::baseline::{Baseline, Entry};
+use ibsr_proto::baseline::{Baseline, Entry, SCHEMA};
 use ibsr_proto::cgroup_behaviour_abi::{BaselineKey, Behaviour, BehaviourKey, flag};
 use ibsr_proto::pins::{BASELINE, BEHAVIOUR};
-use ibsr_proto::snapshot::cgroup::words::{Device, Protocol};
 use ibsr_tests::actor::{Actor, described};
 use libbpf_rs::{MapCore as _, MapFlags};
 use tempfile::TempDir;
@@ -73,12 +72,11 @@ fn settings_that_the_programs_do_not_take_are_refused() {
 fn destination(actor: &Actor, prefix: &str) -> Entry {
     let owner = described(actor.pid());
     Entry {
-        exe_device: Device(owner.exe_device),
+        exe_device: owner.exe_device,
         exe_inode: owner.exe_inode,
-        protocol: Protocol(17),
-        remote_port: 9,
+        protocol: 17,
+        port: 9,
         prefix: prefix.parse().expect("a prefix"),
-        comm: String::new(),
     }
 }
 
@@ -89,9 +87,16 @@ fn a_baseline_is_given_to_the_programs() {
     let (site, files) = (Site::new(), TempDir::new().expect("a directory"));
     let mut actor = Actor::start(&site.cgroup);
     let entries = vec![destination(&actor, "127.0.7.0/24"), destination(&actor, "::1/128")];
-    let baseline = Baseline::new("test".to_owned(), entries.clone());
+    let baseline = Baseline {
+        schema: SCHEMA.to_owned(),
+        tool: "test".to_owned(),
+        host: "here".to_owned(),
+        from_unix_ms: 1,
+        to_unix_ms: 2,
+        entries: entries.clone(),
+    };
     let path = files.path().join("baseline.json");
-    fs::write(&path, serde_json::to_vec_pretty(&baseline).expect("plain data")).expect("a file");
+    fs::write(&path, baseline.to_text()).expect("a file");
     let args = format!("--baseline {}", path.display());
     let _said = site.attach(&args);
     assert_eq!((site.meta().baseline_entries, site.meta().baseline_hash), (2, baseline.hash()));
@@ -122,7 +127,7 @@ fn a_baseline_is_given_to_the_programs() {
     assert_eq!((flags([7, 200]), flags([8, 1])), (flag::IN_BASELINE, flag::NOT_IN_BASELINE));
 
     let _said = site.attach(&args).expect_stderr("already attached, nothing to do");
-    fs::write(&path, "{\"schema\":\"ibsr-baseline/1\",\n\"tool\":\"t\",\"entries\":[{}]}")
+    fs::write(&path, "{\"schema\":\"ibsr-baseline/1\",\n\"tool\":\"t\",\"host\":1}")
         .expect("a file");
     let said = site.run(&site.attach_args(&args)).expect_code(2);
     let _said = said.expect_stderr("line 2").expect_stderr("ibsr-report baseline");
