@@ -90,6 +90,12 @@ pub enum Command {
     /// What is packed is read again by every command here, byte for byte as it was sealed.
     #[command(after_help = AFTER_COMPACT)]
     Compact(CompactArgs),
+    /// Write down where executables went, for the sensor to tell what is new
+    ///
+    /// Reads segments of the cgroup scopes of one host. What was asked and never answered is
+    /// left out: a scan does not make its targets known.
+    #[command(after_help = crate::baseline::AFTER_HELP)]
+    Baseline(crate::baseline::BaselineArgs),
     /// Write a recording of a site that does not exist, with the truth about it
     ///
     /// For planning and for trying rules on known attacks. Times, sources and attacks are

@@ -18,12 +18,13 @@ use crate::cli::InputArgs;
 use crate::ingest::lines::{Line, Lines, MAX_LINE_BYTES};
 use crate::ingest::plan::{Plan, Unit, plan};
 use crate::ingest::remote::gather;
-use crate::ingest::scan::Segment;
+use crate::ingest::scan::{Contents, Segment};
 use crate::ingest::verify::{Verified, verify};
 use crate::parallel;
 use crate::partial::runs::Run;
 use crate::partial::{Facts, Partial, SegmentFact, Terms};
 use crate::progress::Progress;
+use crate::talk;
 
 /// Memory of an entry while its day is folded: entry, state, keys, spare room of the tables.
 const ENTRY_BYTES: u64 = 420;
@@ -61,7 +62,6 @@ pub fn fold(input: &InputArgs, folding: &Folding) -> anyhow::Result<Partial> {
         .map_or(1, NonZeroUsize::get);
     let gathered = gather(&input.inputs, &input.s3, input.input_format)?;
     let verified = verify(&gathered.files, threads);
-    verified.check_sensor()?;
     fold_verified(verified, folding, threads)
 }
 
@@ -79,7 +79,8 @@ pub fn fold_verified(
     for file in verified.refused {
         facts.refused.insert(file.origin, (file.name, file.reason));
     }
-    note_origins(&mut facts, &verified.segments);
+    note_origins(&mut facts, &verified.segments, |contents| contents.sweeps.is_empty());
+    note_origins(&mut facts, &verified.flows, |_| true);
     let plan = plan(verified.segments, folding.rules.warm_ns() / 1_000_000)?;
     let is_day = |day| folding.days.is_empty() || folding.days.contains(&day);
     let is_of_those = |id: &UnitId| folding.only.as_ref().is_none_or(|only| only.contains(id));
@@ -91,8 +92,9 @@ pub fn fold_verified(
         }
     }
     let lines = units.iter().flat_map(|unit| &unit.segments);
-    let lines = lines.map(|at| plan.segments[*at].contents.footer.lines).sum();
-    let progress = Progress::new(lines, folding.is_quiet);
+    let lines: u64 = lines.map(|at| plan.segments[*at].contents.footer.lines).sum();
+    let flows: u64 = verified.flows.iter().map(|flows| flows.contents.footer.lines).sum();
+    let progress = Progress::new(lines + flows, folding.is_quiet);
     let held = AtomicU64::new(0);
     let folded = parallel::map(&units, threads, |unit| {
         fold_unit(unit, &plan, folding, threads, &held, &progress)
@@ -103,19 +105,24 @@ pub fn fold_verified(
         facts.units.insert(unit.id, unit.facts);
         runs.extend(sources);
     }
+    facts.talks = talk::fold(&verified.flows, folding, threads, &progress)?;
     progress.end();
     Ok(Partial { facts, runs })
 }
 
-fn note_origins(facts: &mut Facts, segments: &[Segment]) {
+/// A segment without sweeps says nothing; nothing of it was left out either.
+fn note_origins<H>(
+    facts: &mut Facts,
+    segments: &[Segment<H>],
+    is_used: impl Fn(&Contents<H>) -> bool,
+) {
     for Segment { origin, name, contents, .. } in segments {
         let own = facts.segments.entry(contents.sha256.clone()).or_insert_with(|| SegmentFact {
             name: name.clone(),
             bytes: contents.bytes,
             lines: contents.footer.lines,
             origins: BTreeSet::new(),
-            // A segment without sweeps says nothing; nothing of it was left out either.
-            is_used: contents.sweeps.is_empty(),
+            is_used: is_used(contents),
         });
         own.origins.insert(origin.clone());
         if *name < own.name {

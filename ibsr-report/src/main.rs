@@ -7,6 +7,7 @@
 
 #![forbid(unsafe_code)]
 
+mod baseline;
 mod bundle;
 mod cli;
 mod clock;
@@ -20,6 +21,7 @@ mod progress;
 mod render;
 mod run;
 mod simulate;
+mod talk;
 
 use std::process::ExitCode;
 

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
 
-use anyhow::Context as _;
+use anyhow::{Context as _, ensure};
 use clap::CommandFactory as _;
 use ibsr_cli::{Answer, Format};
 use ibsr_replay::fold::compiled::Compiled;
@@ -15,6 +15,7 @@ use ibsr_replay::judge::streams::check_hosts;
 use ibsr_replay::model::Report;
 use ibsr_replay::rules::ast::RuleSet;
 use ibsr_replay::rules::{self, family};
+use ibsr_replay::talk::rows;
 use jiff::civil::Date;
 
 use crate::bundle::{self, Basis, Sealer};
@@ -42,6 +43,7 @@ pub fn run(cli: Cli) -> anyhow::Result<Answer> {
         Command::Merge(args) => run_merge(args),
         Command::Sources(args) => run_sources(&args, is_quiet),
         Command::Compact(args) => compact(&args),
+        Command::Baseline(args) => crate::baseline::baseline(&args, is_quiet),
         Command::Simulate(args) => crate::simulate::simulate(&args),
         Command::Keygen(args) => bundle::keygen(&args),
         Command::Verify(args) => bundle::verify(&args, is_quiet),
@@ -110,6 +112,11 @@ fn run_sources(args: &SourcesArgs, is_quiet: bool) -> anyhow::Result<Answer> {
         is_quiet,
     };
     let partial = fold(&args.input, &folding)?;
+    ensure!(
+        partial.facts.talks.is_empty() || !partial.facts.units.is_empty(),
+        "failed to find a segment of an interface: segments of cgroups hold flows, and no source that a \
+         rule could act on\nhint: name segments of an `xdp-` scope, or use `run`"
+    );
     let wanted = Wanted {
         by: args.by.into(),
         look: 1,
@@ -190,6 +197,7 @@ fn wanted(judge: &JudgeArgs, output: &OutputArgs) -> Wanted {
 /// When two hosts have one name, or sources cannot be read.
 pub fn judge(partial: Partial, rules: &Compiled, wanted: &Wanted) -> anyhow::Result<Report> {
     let Partial { facts, runs } = partial;
+    let talks = rows::talks(facts.talks.values());
     check_hosts(&facts.units)?;
     let days: BTreeSet<u32> = facts.units.keys().map(|id| id.day).collect();
     let days = days.into_iter().collect();
@@ -198,7 +206,8 @@ pub fn judge(partial: Partial, rules: &Compiled, wanted: &Wanted) -> anyhow::Res
         gatherer.add(addr, source);
         Ok(())
     })?;
-    Ok(report::report(rules, wanted, facts.input(), &facts.units, &gatherer.finish()))
+    let report = report::report(rules, wanted, facts.input(), &facts.units, &gatherer.finish());
+    Ok(Report { talks, ..report })
 }
 
 fn show(report: &Report, judge: &JudgeArgs, output: &OutputArgs) -> anyhow::Result<Answer> {

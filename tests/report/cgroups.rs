@@ -1,22 +1,41 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! Segments of cgroups beside those of interfaces: they hold flows, which no rule acts on.
+//! Segments of cgroups beside those of interfaces: they hold flows, which no rule
+//! acts on, and say who talks to whom.
 
+use std::fs;
+use std::path::Path;
 use std::process::Command;
 
+use ibsr_proto::baseline::Baseline;
+use ibsr_proto::cgroup_abi::step;
+use ibsr_proto::snapshot::cgroup::Flow;
+use ibsr_proto::snapshot::cgroup::words::{Direction, ErrorName, Protocol, Steps};
 use ibsr_tests::flow_segments::{flow, write};
 use ibsr_tests::process::{program, say};
 use ibsr_tests::segments::write_many;
+use serde_json::Value;
 
 use super::run;
 
+const SECTION: &str = "Who talks to whom";
+
 #[test]
-fn segments_of_a_cgroup_change_nothing_of_the_report() {
+fn segments_of_a_cgroup_add_a_section_and_change_no_other() {
     let spool = tempfile::tempdir().expect("a directory");
     let _paths = write_many(spool.path(), 5, 3);
     let alone = say(&mut run(spool.path())).expect_code(1);
+    assert!(!alone.stdout.contains(SECTION), "{}", alone.stdout);
+    let both = |format| say(run(spool.path()).args(["--format", format])).expect_code(1).stdout;
+    let before: Value = serde_json::from_str(&both("json")).expect("JSON");
     let _path = write(spool.path(), &[vec![flow(1, "curl", 9, 100)]]);
     let together = say(&mut run(spool.path())).expect_code(1);
-    assert_eq!(together.stdout, alone.stdout);
+    assert!(together.stdout.contains(SECTION), "{}", together.stdout);
+    let mut after: Value = serde_json::from_str(&both("json")).expect("JSON");
+    assert!(before.get("talks").is_none());
+    assert!(after.as_object_mut().expect("a report").remove("talks").is_some());
+    for field in ["decision", "surface", "capture", "impact", "days", "population", "sources"] {
+        assert_eq!(after[field], before[field], "{field}");
+    }
     assert!(!together.stderr.contains("not used"), "{}", together.stderr);
 }
 
@@ -27,7 +46,9 @@ fn segments_of_a_cgroup_alone_are_told_to_be_nothing_to_simulate() {
     let out = spool.path().join("out");
     let mut compact = Command::new(program("ibsr-report"));
     compact.arg("compact").arg(&path).arg("--out").arg(&out);
-    for command in [&mut run(&path), &mut run(spool.path()), &mut compact] {
+    let mut sources = Command::new(program("ibsr-report"));
+    sources.arg("sources").arg(&path);
+    for command in [&mut sources, &mut compact] {
         let said = say(command)
             .expect_code(2)
             .expect_stderr("no source that a rule could act on")
@@ -35,4 +56,118 @@ fn segments_of_a_cgroup_alone_are_told_to_be_nothing_to_simulate() {
         assert_eq!(said.stdout, "");
     }
     assert!(!out.exists());
+}
+
+fn json(command: &mut Command) -> Value {
+    let said = say(command.args(["--format", "json", "--quiet"]));
+    serde_json::from_str(&said.expect_code(1).stdout).expect("JSON")
+}
+
+/// Two processes, three servers, one of them in two sweeps: worked out by hand.
+#[test]
+fn the_section_says_who_talked_to_whom_and_how_much() {
+    let spool = tempfile::tempdir().expect("a directory");
+    let later = |mut flow: Flow<'static>, bytes_out| {
+        (flow.seq, flow.bytes_out) = (2, bytes_out);
+        flow
+    };
+    let mut failed = flow(4, "backup", 11, 60);
+    failed.steps = Steps(step::CONNECTED | step::SYN_SENT | step::FAILED | step::CLOSED);
+    failed.error = ErrorName(111);
+    let first = vec![flow(1, "curl", 9, 100), flow(2, "curl", 9, 50), failed];
+    let second = vec![later(flow(1, "curl", 9, 100), 700), later(flow(3, "backup", 10, 9), 9_000)];
+    let _path = write(spool.path(), &[first, second]);
+    let report = json(&mut run(spool.path()));
+    let talks = &report["talks"];
+    assert_eq!(talks["rows"], 5);
+    assert_eq!(talks["rows_rejected"], 0);
+    let apps: Vec<_> = talks["apps"].as_array().expect("a list").iter().collect();
+    let of = |row: &Value| {
+        let number = |name: &str| row[name].as_u64().expect("a number");
+        let comm = row["comm"].as_str().expect("a name").to_owned();
+        (comm, number("connections"), number("failed"), number("bytes_out"), number("bytes_in"))
+    };
+    assert_eq!(of(apps[0]), ("backup".into(), 2, 1, 9_060, 800));
+    assert_eq!(of(apps[1]), ("curl".into(), 2, 0, 750, 800));
+    assert_eq!(apps[0]["place"], "/system.slice/web.service");
+    assert_eq!(talks["pairs"].as_array().expect("a list").len(), 3);
+    assert_eq!(talks["pairs"][0]["addr"], "198.51.100.10");
+    assert_eq!(talks["pairs"][2]["errors"][0]["error"], "ECONNREFUSED");
+    assert_eq!(talks["total"]["connections"], 4);
+}
+
+/// What a cluster folds and merges is what one machine says; a day is merged once.
+#[test]
+fn a_partial_gives_the_same_section_and_is_not_merged_twice() {
+    let spool = tempfile::tempdir().expect("a directory");
+    let _path = write(spool.path(), &[vec![flow(1, "curl", 9, 100), flow(2, "sh", 8, 50)]]);
+    let whole = json(&mut run(spool.path()));
+    let partial = spool.path().join("partial");
+    let mut fold = Command::new(program("ibsr-report"));
+    fold.arg("fold").arg(spool.path()).arg("-o").arg(&partial);
+    say(&mut fold).expect_code(0);
+    let mut merge = Command::new(program("ibsr-report"));
+    let out = spool.path().join("out");
+    merge.arg("merge").arg(&partial).arg("--out").arg(&out);
+    merge.args(["--now", "2026-11-22T15:00:00Z"]);
+    assert_eq!(json(&mut merge)["talks"], whole["talks"]);
+    let mut twice = Command::new(program("ibsr-report"));
+    twice.arg("merge").args([&partial, &partial]).arg("--out").arg(&out);
+    say(&mut twice).expect_code(2).expect_stderr("two partials hold");
+}
+
+fn baseline(input: &Path, output: &Path, flags: &[&str]) -> Command {
+    let mut command = Command::new(program("ibsr-report"));
+    command.arg("baseline").arg(input).arg("-o").arg(output).args(flags);
+    command
+}
+
+/// What was answered is known, once, in order; what failed, came in or has no owner is not.
+#[test]
+fn a_baseline_holds_what_was_reached_and_nothing_else() {
+    let spool = tempfile::tempdir().expect("a directory");
+    let mut refused = flow(3, "scan", 77, 60);
+    refused.steps = Steps(step::CONNECTED | step::SYN_SENT | step::FAILED);
+    let mut came = flow(4, "sshd", 78, 60);
+    came.direction = Direction(2);
+    let mut nobody = flow(5, "x", 79, 60);
+    nobody.owner = None;
+    let mut asked = flow(6, "dig", 80, 60);
+    (asked.protocol, asked.packets_in) = (Protocol(17), 0);
+    let known = [flow(1, "curl", 9, 100), flow(2, "curl", 9, 5), flow(7, "curl", 8, 1)];
+    let rows: Vec<_> = known.into_iter().chain([refused, came, nobody, asked]).collect();
+    let path = write(spool.path(), &[rows]);
+    let file = spool.path().join("web.baseline");
+    say(&mut baseline(&path, &file, &[])).expect_code(0);
+    let text = fs::read_to_string(&file).expect("written");
+    let read = Baseline::parse(&text).expect("a baseline");
+    let prefixes = |read: &Baseline| -> Vec<String> {
+        read.entries.iter().map(|entry| entry.prefix.to_string()).collect()
+    };
+    assert_eq!(prefixes(&read), ["198.51.100.8/32", "198.51.100.9/32"]);
+    let entry = &read.entries[0];
+    let found = (entry.exe_inode, entry.exe_device, entry.protocol, entry.port);
+    assert_eq!((found, read.host.as_str()), ((3, 1 << 20, 6, 443), "h1"));
+    say(&mut baseline(&path, &file, &["--prefix-v4", "24"])).expect_code(0);
+    let read = Baseline::parse(&fs::read_to_string(&file).expect("written")).expect("a baseline");
+    assert_eq!(prefixes(&read), ["198.51.100.0/24"]);
+}
+
+#[test]
+fn a_baseline_of_nothing_is_refused_and_leaves_no_file() {
+    let spool = tempfile::tempdir().expect("a directory");
+    let file = spool.path().join("web.baseline");
+    let _paths = write_many(&spool.path().join("xdp-eth0"), 5, 3);
+    say(&mut baseline(spool.path(), &file, &[]))
+        .expect_code(2)
+        .expect_stderr("failed to find a segment of a cgroup")
+        .expect_stderr("hint: ");
+    let mut refused = flow(3, "scan", 77, 60);
+    refused.steps = Steps(step::CONNECTED);
+    let _path = write(spool.path(), &[vec![refused]]);
+    say(&mut baseline(spool.path(), &file, &[]))
+        .expect_code(2)
+        .expect_stderr("failed to find a connection that was answered")
+        .expect_stderr("hint: ");
+    assert!(!file.exists());
 }

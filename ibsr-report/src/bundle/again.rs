@@ -90,8 +90,9 @@ pub fn again(
     let gathered = gather(&args.inputs, &args.s3, args.input_format)?;
     let found = verify::verify(&gathered.files, threads);
     let compare::Inputs { verified, later, faults } = compare::inputs(signed, found);
-    let segments: BTreeSet<&str> =
-        verified.segments.iter().map(|segment| segment.contents.sha256.as_str()).collect();
+    let sources = verified.segments.iter().map(|segment| segment.contents.sha256.as_str());
+    let flows = verified.flows.iter().map(|segment| segment.contents.sha256.as_str());
+    let segments: BTreeSet<&str> = sources.chain(flows).collect();
     let mut again = Again { segments: segments.len() as u64, later, faults, is_computed: false };
     if !again.faults.is_empty() {
         return Ok(again);

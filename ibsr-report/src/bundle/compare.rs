@@ -1,14 +1,14 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! Holds what was found or computed against what was signed, and names the difference.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use ibsr_evidence::{Item, Manifest};
 use serde_json::Value;
 
 use super::archive::Files;
 use super::{Fault, MANIFEST};
-use crate::ingest::scan::Segment;
+use crate::ingest::scan::{FlowSegment, Segment};
 use crate::ingest::verify::{RefusedFile, Verified};
 
 /// Longest piece of a line that is shown.
@@ -30,30 +30,55 @@ pub struct Inputs {
 /// noticed by who holds all of them.
 #[must_use]
 pub fn inputs(manifest: &Manifest, found: Verified) -> Inputs {
-    let Verified { segments, refused, other_sensor } = found;
+    let Verified { segments, flows, refused } = found;
     let signed: BTreeMap<String, &Item> =
         manifest.inputs.iter().map(|item| (item.sha256.to_string(), item)).collect();
+    let is_signed = |sha256: &String| signed.contains_key(sha256);
     let (own, others): (Vec<Segment>, Vec<Segment>) =
-        segments.into_iter().partition(|segment| signed.contains_key(&segment.contents.sha256));
-    let is_there = |sha256: &str| own.iter().any(|segment| segment.contents.sha256 == sha256);
-    let missing: Vec<&Item> =
-        signed.iter().filter(|(sha256, _)| !is_there(sha256)).map(|(_, item)| *item).collect();
+        segments.into_iter().partition(|segment| is_signed(&segment.contents.sha256));
+    let (own_flows, other_flows): (Vec<FlowSegment>, Vec<FlowSegment>) =
+        flows.into_iter().partition(|segment| is_signed(&segment.contents.sha256));
+    let others: Vec<Other<'_>> =
+        others.iter().map(Other::from).chain(other_flows.iter().map(Other::from)).collect();
+    let there: BTreeSet<&str> = own
+        .iter()
+        .map(|segment| segment.contents.sha256.as_str())
+        .chain(own_flows.iter().map(|segment| segment.contents.sha256.as_str()))
+        .collect();
+    let missing: Vec<&Item> = signed
+        .iter()
+        .filter(|(sha256, _)| !there.contains(sha256.as_str()))
+        .map(|(_, item)| *item)
+        .collect();
     let mut faults: Vec<Fault> =
         missing.iter().map(|item| absent(item, &others, &refused)).collect();
     let is_missing = |name: &str| missing.iter().any(|item| item.name == name);
     let mut later = 0;
-    for segment in others.iter().filter(|segment| !is_missing(&segment.name)) {
+    for segment in others.iter().filter(|segment| !is_missing(segment.name)) {
         if is_later(segment, manifest) {
             later += 1;
         } else {
-            faults.push(Fault::new(&segment.name, "it is not among the inputs that were signed"));
+            faults.push(Fault::new(segment.name, "it is not among the inputs that were signed"));
         }
     }
     faults.sort_by(|a, b| a.name.cmp(&b.name));
-    Inputs { verified: Verified { segments: own, refused, other_sensor }, later, faults }
+    Inputs { verified: Verified { segments: own, flows: own_flows, refused }, later, faults }
 }
 
-fn absent(item: &Item, others: &[Segment], refused: &[RefusedFile]) -> Fault {
+/// A segment that was found and not signed.
+struct Other<'a> {
+    name: &'a str,
+    first_unix_ms: Option<u64>,
+}
+
+impl<'a, H> From<&'a Segment<H>> for Other<'a> {
+    fn from(segment: &'a Segment<H>) -> Self {
+        let sweeps = segment.contents.sweeps.iter();
+        Self { name: &segment.name, first_unix_ms: sweeps.map(|sweep| sweep.at_unix_ms).min() }
+    }
+}
+
+fn absent(item: &Item, others: &[Other<'_>], refused: &[RefusedFile]) -> Fault {
     let refused = refused.iter().find(|file| file.name == item.name);
     let reason = if others.iter().any(|segment| segment.name == item.name) {
         "its bytes are not those signed".to_owned()
@@ -63,9 +88,9 @@ fn absent(item: &Item, others: &[Segment], refused: &[RefusedFile]) -> Fault {
     Fault::new(&item.name, reason)
 }
 
-fn is_later(segment: &Segment, manifest: &Manifest) -> bool {
-    let first = segment.contents.sweeps.iter().map(|sweep| sweep.at_unix_ms).min();
-    first.zip(manifest.period.to_unix_ms).is_some_and(|(first, end)| first > end)
+fn is_later(segment: &Other<'_>, manifest: &Manifest) -> bool {
+    let end = manifest.period.to_unix_ms;
+    segment.first_unix_ms.zip(end).is_some_and(|(first, end)| first > end)
 }
 
 /// Files that came out other than they were signed.

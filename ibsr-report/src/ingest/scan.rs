@@ -8,7 +8,7 @@ use std::io::{self, BufRead};
 
 use ibsr_proto::abi::hex;
 use ibsr_proto::pins::Scope;
-use ibsr_proto::snapshot::{Footer, Header, Row, RowRef, SCHEMA, Sweep};
+use ibsr_proto::snapshot::{Footer, Header, Row, RowRef, SCHEMA, Sweep, cgroup};
 use sha2::{Digest as _, Sha256};
 
 use super::lines::{Line, Lines};
@@ -18,10 +18,11 @@ const FOOTER_PREFIX: &[u8] = br#"{"type":"footer""#;
 /// 9999-12-31T23:59:59.999Z.
 const MAX_UNIX_MS: u64 = 253_402_300_799_999;
 const SOURCE_PREFIX: &[u8] = br#"{"type":"source""#;
+const FLOW_PREFIX: &[u8] = br#"{"type":"flow""#;
 
 /// A file that passed.
 #[derive(Debug, Clone)]
-pub struct Segment {
+pub struct Segment<H = Header> {
     /// Where it was found, for people.
     pub origin: String,
     /// Where it lies.
@@ -29,14 +30,14 @@ pub struct Segment {
     /// Its name in the report.
     pub name: String,
     /// What it says about itself.
-    pub contents: Contents,
+    pub contents: Contents<H>,
 }
 
 /// What a file says about itself.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Contents {
+pub struct Contents<H = Header> {
     /// First line.
-    pub header: Header,
+    pub header: H,
     /// Its sweeps, in the order of the file.
     pub sweeps: Vec<SweepSpan>,
     /// Last line.
@@ -45,6 +46,18 @@ pub struct Contents {
     pub bytes: u64,
     /// SHA-256 of all of them, hexadecimal.
     pub sha256: String,
+}
+
+/// A segment of a cgroup.
+pub type FlowSegment = Segment<cgroup::Header>;
+
+/// A whole file, by the sensor that it is of.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Scanned {
+    /// Of an interface.
+    Sources(Box<Contents>),
+    /// Of a cgroup.
+    Flows(Box<Contents<cgroup::Header>>),
 }
 
 /// What a sweep covers.
@@ -77,6 +90,19 @@ impl From<&Sweep> for SweepSpan {
     }
 }
 
+impl From<&cgroup::Sweep> for SweepSpan {
+    fn from(sweep: &cgroup::Sweep) -> Self {
+        Self {
+            first_seq: sweep.merged_from_seq.unwrap_or(sweep.seq).min(sweep.seq),
+            seq: sweep.seq,
+            at_boot_ns: sweep.at_boot_ns,
+            at_unix_ms: sweep.at_unix_ms,
+            entries: sweep.entries,
+            inserted: sweep.totals.flows_inserted,
+        }
+    }
+}
+
 /// Why a file is not used.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -90,9 +116,6 @@ pub enum ScanError {
     /// Written by a version that this one does not know.
     #[error("its schema is `{0}`, this program reads `{SCHEMA}`")]
     Schema(String),
-    /// It is no recording of an interface.
-    #[error("it is of `{0}`, a sensor that sees no sources")]
-    OtherSensor(String),
     /// It was not sealed, or was cut.
     #[error("it does not end with a footer: not sealed, or cut")]
     NoFooter,
@@ -118,15 +141,50 @@ pub enum ScanError {
     Hash,
 }
 
+/// First line, by the sensor.
+enum Head {
+    Sources(Box<Header>),
+    Flows(Box<cgroup::Header>),
+}
+
+/// What a line between the first and the last one means to the first pass.
+enum Mark {
+    Sweep(SweepSpan),
+    /// Says nothing that a sweep would have to close.
+    Aside,
+    /// Belongs to a sweep.
+    Content,
+}
+
+impl Head {
+    fn mark(&self, text: &[u8]) -> Mark {
+        if text.starts_with(SOURCE_PREFIX) || text.starts_with(FLOW_PREFIX) {
+            return Mark::Content;
+        }
+        match self {
+            Self::Sources(_) => match Row::from_line(text) {
+                Ok(Row::Sweep(sweep)) => Mark::Sweep(SweepSpan::from(&*sweep)),
+                Ok(Row::Gap(_) | Row::Unknown(_)) => Mark::Aside,
+                _ => Mark::Content,
+            },
+            Self::Flows(_) => match cgroup::Row::from_line(text) {
+                Ok(cgroup::Row::Sweep(sweep)) => Mark::Sweep(SweepSpan::from(&*sweep)),
+                Ok(cgroup::Row::Gap(_) | cgroup::Row::Unknown(_)) => Mark::Aside,
+                _ => Mark::Content,
+            },
+        }
+    }
+}
+
 /// Reads a file to its end and checks it against its footer.
 ///
 /// # Errors
 /// [`ScanError`]: nothing of this file may be used.
-pub fn scan(reader: impl BufRead) -> Result<Contents, ScanError> {
+pub fn scan(reader: impl BufRead) -> Result<Scanned, ScanError> {
     let mut lines = Lines::new(reader);
     let mut hash = Sha256::new();
     let mut bytes = 0;
-    let header = match lines.next()? {
+    let head = match lines.next()? {
         Some(Line::Whole(line)) => {
             hash.update(line);
             bytes += line.len() as u64;
@@ -151,15 +209,15 @@ pub fn scan(reader: impl BufRead) -> Result<Contents, ScanError> {
                 whole.update(text);
                 continue;
             }
-            Line::Whole(text) if !text.starts_with(SOURCE_PREFIX) => match Row::from_line(text) {
-                Ok(Row::Sweep(sweep)) if sweep.at_unix_ms > MAX_UNIX_MS => {
+            Line::Whole(text) => match head.mark(text) {
+                Mark::Sweep(sweep) if sweep.at_unix_ms > MAX_UNIX_MS => {
                     return Err(ScanError::Clock(sweep.seq));
                 }
-                Ok(Row::Sweep(sweep)) => sweeps.push(SweepSpan::from(&*sweep)),
-                Ok(Row::Gap(_) | Row::Unknown(_)) => {}
-                _ => is_empty = false,
+                Mark::Sweep(sweep) => sweeps.push(sweep),
+                Mark::Aside => {}
+                Mark::Content => is_empty = false,
             },
-            _ => is_empty = false,
+            Line::Part { .. } => is_empty = false,
         }
         hash.update(text);
     }
@@ -168,10 +226,18 @@ pub fn scan(reader: impl BufRead) -> Result<Contents, ScanError> {
     if sweeps.is_empty() && !is_empty {
         return Err(ScanError::NoSweep);
     }
-    Ok(Contents { header, sweeps, footer, bytes, sha256: hex(&whole.finalize()) })
+    let sha256 = hex(&whole.finalize());
+    Ok(match head {
+        Head::Sources(header) => {
+            Scanned::Sources(Box::new(Contents { header: *header, sweeps, footer, bytes, sha256 }))
+        }
+        Head::Flows(header) => {
+            Scanned::Flows(Box::new(Contents { header: *header, sweeps, footer, bytes, sha256 }))
+        }
+    })
 }
 
-fn read_header(line: &[u8]) -> Result<Header, ScanError> {
+fn read_header(line: &[u8]) -> Result<Head, ScanError> {
     /// What is asked first: a later schema, or another sensor, may have another header.
     #[derive(serde::Deserialize)]
     struct Kind {
@@ -184,10 +250,13 @@ fn read_header(line: &[u8]) -> Result<Header, ScanError> {
         return Err(ScanError::Schema(schema));
     }
     if scope.parse::<Scope>().is_ok_and(|scope| scope.is_cgroup()) {
-        return Err(ScanError::OtherSensor(scope));
+        return match cgroup::Row::from_line(line) {
+            Ok(cgroup::Row::Header(header)) => Ok(Head::Flows(header)),
+            _ => Err(ScanError::NoHeader),
+        };
     }
     match Row::from_line(line) {
-        Ok(Row::Header(header)) => Ok(*header),
+        Ok(Row::Header(header)) => Ok(Head::Sources(header)),
         _ => Err(ScanError::NoHeader),
     }
 }
@@ -238,8 +307,9 @@ mod tests {
 
     #[test]
     fn a_sealed_file_says_what_it_holds() {
-        let rows = header(SCHEMA) + "{\"type\":\"flow\"}\n";
-        let contents = scan((rows.clone() + &footer(&rows, 2)).as_bytes()).expect("whole");
+        let rows = header(SCHEMA) + "{\"type\":\"later\"}\n";
+        let scanned = scan((rows.clone() + &footer(&rows, 2)).as_bytes()).expect("whole");
+        let Scanned::Sources(contents) = scanned else { panic!("of another sensor") };
         assert_eq!((contents.header.host.as_str(), contents.footer.lines), ("h", 2));
         assert!(contents.sweeps.is_empty());
     }
@@ -253,7 +323,7 @@ mod tests {
         assert!(error(&header("ibsr/2")).contains("`ibsr/2`"));
         assert!(
             error("{\"type\":\"header\",\"schema\":\"ibsr/1\",\"scope\":\"cg-web\"}\n")
-                .contains("`cg-web`")
+                .contains("no header")
         );
         let open = header(SCHEMA) + "any line\n";
         assert!(error(&(open.clone() + &footer(&open, 2))).contains("closes a sweep"));

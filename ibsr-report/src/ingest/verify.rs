@@ -2,10 +2,10 @@
 //! First pass over every file: which of them are whole.
 
 use anyhow::bail;
-use tracing::{info, warn};
+use tracing::warn;
 
 use super::discover::Found;
-use super::scan::{ScanError, Segment, scan};
+use super::scan::{FlowSegment, ScanError, Scanned, Segment, scan};
 use crate::parallel;
 
 /// Refusals that are logged; all are counted.
@@ -18,8 +18,8 @@ pub struct Verified {
     pub segments: Vec<Segment>,
     /// Files that cannot be used.
     pub refused: Vec<RefusedFile>,
-    /// Files of the sensor of a cgroup: nothing is wrong with them, and nothing of them is used.
-    pub other_sensor: usize,
+    /// Whole segments of cgroups.
+    pub flows: Vec<FlowSegment>,
 }
 
 /// A file that cannot be used.
@@ -42,8 +42,12 @@ pub fn verify(files: &[Found], threads: usize) -> Verified {
     for (file, scanned) in files.iter().cloned().zip(scanned) {
         let Found { origin, place, name } = file;
         match scanned {
-            Ok(contents) => verified.segments.push(Segment { origin, place, name, contents }),
-            Err(ScanError::OtherSensor(_)) => verified.other_sensor += 1,
+            Ok(Scanned::Sources(contents)) => {
+                verified.segments.push(Segment { origin, place, name, contents: *contents });
+            }
+            Ok(Scanned::Flows(contents)) => {
+                verified.flows.push(Segment { origin, place, name, contents: *contents });
+            }
             Err(error) => {
                 let reason = error.to_string();
                 if verified.refused.len() < MAX_LOGGED {
@@ -52,9 +56,6 @@ pub fn verify(files: &[Found], threads: usize) -> Verified {
                 verified.refused.push(RefusedFile { origin, name, reason });
             }
         }
-    }
-    if verified.other_sensor > 0 {
-        info!(segments = verified.other_sensor, "segments of cgroups passed over");
     }
     verified
 }
@@ -65,13 +66,13 @@ impl Verified {
     /// # Errors
     /// When all that was found is of cgroups.
     pub fn check_sensor(&self) -> anyhow::Result<()> {
-        if self.other_sensor == 0 || !self.segments.is_empty() || !self.refused.is_empty() {
+        if self.flows.is_empty() || !self.segments.is_empty() || !self.refused.is_empty() {
             return Ok(());
         }
         bail!(
             "failed to find a segment of an interface: {} of cgroups hold flows, and no source that a \
              rule could act on\nhint: name segments of an `xdp-` scope; docs/queries.md asks flows",
-            self.other_sensor
+            self.flows.len()
         )
     }
 }

@@ -12,6 +12,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use anyhow::{bail, ensure};
 use ibsr_replay::fold::facts::{MAX_EXAMPLES, UnitFacts, UnitId};
 use ibsr_replay::model::{Input, Refused};
+use ibsr_replay::talk::lives::TalkFacts;
 use serde::{Deserialize, Serialize};
 
 use self::runs::Run;
@@ -51,6 +52,8 @@ pub struct Facts {
     pub refused: BTreeMap<String, (String, String)>,
     /// Days of streams.
     pub units: BTreeMap<UnitId, UnitFacts>,
+    /// Days of streams of cgroups.
+    pub talks: BTreeMap<UnitId, TalkFacts>,
 }
 
 /// Facts with their sources.
@@ -66,7 +69,13 @@ impl Facts {
     /// Nothing, yet.
     #[must_use]
     pub const fn new(terms: Terms) -> Self {
-        Self { terms, segments: BTreeMap::new(), refused: BTreeMap::new(), units: BTreeMap::new() }
+        Self {
+            terms,
+            segments: BTreeMap::new(),
+            refused: BTreeMap::new(),
+            units: BTreeMap::new(),
+            talks: BTreeMap::new(),
+        }
     }
 
     /// Adds those of another partial.
@@ -79,15 +88,8 @@ impl Facts {
             self.terms == other.terms,
             "partials were folded with different windows or rules\nhint: fold all days with the same `--window` and `--rules`"
         );
-        for (id, facts) in other.units {
-            let (host, scope) = (id.stream.host.clone(), id.stream.scope.clone());
-            let day = ibsr_replay::judge::date(id.day);
-            if self.units.insert(id, facts).is_some() {
-                bail!(
-                    "two partials hold {day} of `{scope}` on `{host}`\nhint: fold each day once, with all of its segments"
-                );
-            }
-        }
+        add_days(&mut self.units, other.units)?;
+        add_days(&mut self.talks, other.talks)?;
         for (sha256, segment) in other.segments {
             match self.segments.get_mut(&sha256) {
                 Some(own) => own.join(segment),
@@ -121,6 +123,19 @@ impl Facts {
             ..Input::default()
         }
     }
+}
+
+fn add_days<T>(own: &mut BTreeMap<UnitId, T>, others: BTreeMap<UnitId, T>) -> anyhow::Result<()> {
+    for (id, facts) in others {
+        let (host, scope) = (id.stream.host.clone(), id.stream.scope.clone());
+        let day = ibsr_replay::judge::date(id.day);
+        if own.insert(id, facts).is_some() {
+            bail!(
+                "two partials hold {day} of `{scope}` on `{host}`\nhint: fold each day once, with all of its segments"
+            );
+        }
+    }
+    Ok(())
 }
 
 impl SegmentFact {

@@ -3,6 +3,7 @@
 //! claim that the engine would say the same.
 
 mod parts;
+mod talk;
 
 use ibsr_proto::conservation::Totals;
 use ibsr_replay::fold::counts::Counts;
@@ -65,6 +66,7 @@ pub fn empty() -> Report {
         sources: Vec::new(),
         shown: 20,
         streams: Vec::new(),
+        talks: None,
         gaps: Vec::new(),
     }
 }
@@ -152,6 +154,7 @@ pub fn ready() -> Report {
     report.decision.reasons.clear();
     report.settings.is_canary_done = true;
     report.settings.is_label_independent = true;
+    report.talks = Some(talk::talks(str::to_owned));
     report
 }
 
@@ -178,6 +181,7 @@ pub fn hostile() -> Report {
     report.input.segments_refused = 1;
     report.input.rejected = vec![Rejected { segment: bad(), line: 7, reason: bad() }];
     report.input.rows_rejected = 1;
+    report.talks = Some(talk::talks(|_| HOSTILE.to_owned()));
     report.law.violations = 1;
     report.law.examples = vec![ViolationRow { host: bad(), scope: bad(), seq: 3, reason: bad() }];
     report

@@ -164,7 +164,8 @@ fn every_drawing_has_a_title_and_a_description_of_its_own() {
             assert!(!drawing.contains("NaN") && !drawing.contains("inf"), "{drawing}");
         }
         let is_full = !report.streams.is_empty();
-        assert_eq!(drawings.len(), if is_full { 9 } else { 0 });
+        let of_talks = if report.talks.is_some() { 2 } else { 0 };
+        assert_eq!(drawings.len(), of_talks + if is_full { 9 } else { 0 });
     }
 }
 

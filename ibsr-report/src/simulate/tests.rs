@@ -9,7 +9,7 @@ use ibsr_proto::snapshot::{Row, SegmentName};
 
 use super::*;
 use crate::cli::{Cli, Command};
-use crate::ingest::scan::scan;
+use crate::ingest::scan::{Scanned, scan};
 
 fn args(dir: &Path, more: &[&str]) -> SimulateArgs {
     let dir = dir.to_str().expect("UTF-8");
@@ -62,7 +62,8 @@ fn every_segment_is_sealed_and_says_that_it_is_simulated() {
     for (path, bytes) in files.iter().filter(|(path, _)| path.starts_with("xdp-sim0")) {
         let name = path.file_name().and_then(|name| name.to_str()).expect("UTF-8");
         let name = SegmentName::parse(name, "xdp-sim0").expect("the name of a segment");
-        let contents = scan(bytes.as_slice()).expect("whole");
+        let scanned = scan(bytes.as_slice()).expect("whole");
+        let Scanned::Sources(contents) = scanned else { panic!("of another sensor") };
         assert_eq!(contents.header.evidence, "simulated");
         assert!(contents.header.tool.starts_with("ibsr-report simulate"));
         assert!(contents.header.program_sha256.bytes().all(|byte| byte == b'0'));

@@ -12,6 +12,7 @@ mod curve;
 mod impact;
 mod scale;
 mod svg;
+mod talk;
 
 use ibsr_replay::model::Report;
 
@@ -51,6 +52,7 @@ pub fn draw(report: &Report, chart: Chart, size: Size) -> Option<String> {
         Chart::Bounds => bounds::draw(report, size),
         Chart::Curve(rule) => curve::draw(report, rule),
         Chart::Coverage => coverage::draw(report, size),
+        Chart::Talk => talk::draw(report, size),
     }
 }
 
@@ -68,5 +70,6 @@ pub const fn key(chart: Chart) -> &'static str {
         Chart::Bounds => "Bar: upper bound. Dot: measured share. Dashed: limit. Logarithmic.",
         Chart::Curve(_) => "Shaded: chosen. Hollow: not accepted. Dashed: limit.",
         Chart::Coverage => "Red: no rates.",
+        Chart::Talk => "Thickness: bytes both ways, of the busiest pairs.",
     }
 }

@@ -8,6 +8,7 @@ mod method;
 mod observed;
 mod rules;
 mod surface;
+mod talk;
 mod traffic;
 
 use ibsr_replay::model::Report;
@@ -16,6 +17,7 @@ use super::units;
 
 pub use decision::{exit_code, head};
 pub use surface::{Bounded, bounds};
+pub use talk::{app_words, peer_words};
 pub use traffic::busiest;
 
 /// A part of the report with a heading.
@@ -109,6 +111,8 @@ pub enum Chart {
     Curve(usize),
     /// Time with and without rates, by scope.
     Coverage,
+    /// Applications, their peers and the bytes between them.
+    Talk,
 }
 
 /// A part with a heading of its own.
@@ -190,6 +194,9 @@ pub fn sections(report: &Report, style: Style) -> Vec<Section> {
         observed::coverage(report, style),
         hits::capture(report, style),
         traffic::places(report, style),
+    ]);
+    sections.extend(report.talks.as_ref().map(|talks| talk::talk(talks, style)));
+    sections.extend([
         rules::candidate(report),
         observed::input(report, style),
         traffic::sources(report, style),

@@ -1,0 +1,161 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! Who talks to whom: applications, their destinations, what passed.
+
+use ibsr_replay::model::{AppName, AppRow, PairRow, Passed, Talks};
+
+use super::{Block, Cell, Chart, Fact, Section, Style, fact, numbers, or_nothing, words};
+use crate::clock;
+
+/// The tables, the busiest first.
+pub(super) fn talk(talks: &Talks, style: Style) -> Section {
+    let mut blocks = vec![Block::Facts(facts(talks, style))];
+    if talks.rows_rejected > 0 {
+        blocks.push(Block::Warn(format!(
+            "{} of flows cannot be true or cannot be read, and were not used.",
+            style.plural(talks.rows_rejected, "row")
+        )));
+    }
+    if talks.pairs.is_empty() {
+        blocks.push(Block::Say("No flow was seen.".into()));
+    } else {
+        blocks.push(Block::Chart(Chart::Talk));
+        blocks.push(apps(talks, style));
+        blocks.push(pairs(talks, style));
+    }
+    Section { id: "talk", title: "Who talks to whom", is_summary: true, blocks }
+}
+
+/// An application in a few words: the process, and where it runs.
+#[must_use]
+pub fn app_words(app: &AppName) -> String {
+    let comm = app.comm.as_deref().unwrap_or("unknown owner");
+    let place = app.place.rsplit('/').next().unwrap_or_default();
+    // Ids of containers are known by their first twelve digits.
+    let place = match place.split_once(':') {
+        Some((runtime, id)) => format!("{runtime}:{}", id.chars().take(12).collect::<String>()),
+        None => place.to_owned(),
+    };
+    if place.is_empty() { comm.to_owned() } else { format!("{comm} in {place}") }
+}
+
+/// The other end: the server, or whose clients on which port.
+#[must_use]
+pub fn peer_words(pair: &PairRow) -> String {
+    let addr = pair.addr.to_ip();
+    let at = if pair.direction == "incoming" {
+        format!("{addr} to port {}", pair.port)
+    } else {
+        std::net::SocketAddr::new(addr, pair.port).to_string()
+    };
+    format!("{at}/{}", pair.protocol)
+}
+
+fn facts(talks: &Talks, style: Style) -> Vec<Fact> {
+    let total = &talks.total;
+    let mut facts = vec![
+        fact(
+            "Connections",
+            format!(
+                "{}, {} established, {} failed{}",
+                style.count(total.connections),
+                style.count(total.established),
+                style.count(total.failed),
+                errors(total)
+            ),
+        ),
+        fact("Bytes out", ibsr_cli::format_bytes(total.bytes_out)),
+        fact("Bytes in", ibsr_cli::format_bytes(total.bytes_in)),
+        fact("Segments sent again", style.count(total.retransmits)),
+        fact("First seen", or_nothing(total.first_unix_ms, clock::text)),
+        fact("Last seen", or_nothing(total.last_unix_ms, clock::text)),
+        fact("Evicted before they were read", style.plural(talks.evicted_packets, "packet")),
+    ];
+    let rest = [
+        ("Of applications in no list", &talks.apps_left_out),
+        ("Of pairs in no list", &talks.pairs_left_out),
+    ];
+    for (name, rest) in rest.into_iter().filter(|(_, rest)| **rest != Passed::default()) {
+        let connections = style.plural(rest.connections, "connection");
+        facts.push(fact(name, format!("{connections}, {}", ibsr_cli::format_bytes(rest.bytes()))));
+    }
+    facts
+}
+
+/// ` (ECONNREFUSED 3, ETIMEDOUT 1)`, or nothing.
+fn errors(passed: &Passed) -> String {
+    let errors: Vec<String> = passed
+        .errors
+        .iter()
+        .map(|row| match row.error.as_str() {
+            "0" => format!("unknown {}", row.count),
+            error => format!("{error} {}", row.count),
+        })
+        .collect();
+    if errors.is_empty() { String::new() } else { format!(" ({})", errors.join(", ")) }
+}
+
+fn apps(talks: &Talks, style: Style) -> Block {
+    let columns = [
+        words("application"),
+        words("host"),
+        words("user"),
+        words("executable"),
+        numbers("destinations"),
+        numbers("clients"),
+        numbers("connections"),
+        numbers("failed"),
+        numbers("bytes out"),
+        numbers("bytes in"),
+        words("first seen"),
+    ];
+    style.cut("Applications", &columns, (&talks.apps, talks.apps_known), |row: &AppRow| {
+        let (app, passed) = (&row.app, &row.passed);
+        let exe = app.exe_device.as_ref().zip(app.exe_inode);
+        vec![
+            Cell::code(app_words(app)),
+            Cell::code(&app.host),
+            Cell::Number(or_nothing(app.uid, |uid| uid.to_string())),
+            Cell::code(or_nothing(exe, |(device, inode)| format!("{device} {inode}"))),
+            style.number(row.destinations),
+            style.number(row.clients),
+            style.number(passed.connections),
+            style.number(passed.failed),
+            Cell::Number(ibsr_cli::format_bytes(passed.bytes_out)),
+            Cell::Number(ibsr_cli::format_bytes(passed.bytes_in)),
+            Cell::Time(or_nothing(passed.first_unix_ms, clock::text)),
+        ]
+    })
+}
+
+fn pairs(talks: &Talks, style: Style) -> Block {
+    let columns = [
+        words("application"),
+        words("host"),
+        words("direction"),
+        words("peer"),
+        numbers("connections"),
+        words("failed"),
+        numbers("bytes out"),
+        numbers("bytes in"),
+        numbers("sent again"),
+        words("first seen"),
+        words("last seen"),
+    ];
+    let caption = "Applications and their peers";
+    style.cut(caption, &columns, (&talks.pairs, talks.pairs_known), |row: &PairRow| {
+        let passed = &row.passed;
+        vec![
+            Cell::code(app_words(&row.app)),
+            Cell::code(&row.app.host),
+            Cell::text(&row.direction),
+            Cell::code(peer_words(row)),
+            style.number(passed.connections),
+            Cell::text(format!("{}{}", style.count(passed.failed), errors(passed))),
+            Cell::Number(ibsr_cli::format_bytes(passed.bytes_out)),
+            Cell::Number(ibsr_cli::format_bytes(passed.bytes_in)),
+            style.number(passed.retransmits),
+            Cell::Time(or_nothing(passed.first_unix_ms, clock::text)),
+            Cell::Time(or_nothing(passed.last_unix_ms, clock::text)),
+        ]
+    })
+}

@@ -1,0 +1,155 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! The edge of the fold of flows: reads the segments of each stream of a cgroup in the order
+//! of its sweeps, once for each share of its flows that fits into memory.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+
+use anyhow::{Context as _, ensure};
+use ibsr_proto::snapshot::cgroup::{Header, Row};
+use ibsr_replay::fold::facts::UnitId;
+use ibsr_replay::fold::horizon::Partition;
+use ibsr_replay::fold::id::StreamId;
+use ibsr_replay::talk::lives::{LivesFold, SweepTime, TalkFacts};
+
+use crate::fold::Folding;
+use crate::ingest::lines::{Line, Lines};
+use crate::ingest::scan::FlowSegment;
+use crate::parallel;
+use crate::progress::Progress;
+
+/// Memory of a life of a flow: key, state, spare room of the table.
+const LIFE_BYTES: u64 = 480;
+/// A stream is read at most so many times.
+const MAX_PARTITIONS: u64 = 4096;
+
+/// Folds every day of every stream that is wanted.
+///
+/// # Errors
+/// When recordings contradict each other, or a segment changed while it was read.
+pub fn fold(
+    segments: &[FlowSegment],
+    folding: &Folding,
+    threads: usize,
+    progress: &Progress,
+) -> anyhow::Result<BTreeMap<UnitId, TalkFacts>> {
+    let mut streams: BTreeMap<StreamId, Vec<&FlowSegment>> = BTreeMap::new();
+    let mut seen = BTreeSet::new();
+    for segment in segments.iter().filter(|segment| seen.insert(&segment.contents.sha256)) {
+        streams.entry(stream(&segment.contents.header)).or_default().push(segment);
+    }
+    let mut streams: Vec<_> = streams.into_iter().collect();
+    for (_, segments) in &mut streams {
+        segments.sort_by_key(|segment| {
+            let first = segment.contents.sweeps.first();
+            (first.map(|sweep| (sweep.first_seq, sweep.seq)), &segment.contents.sha256)
+        });
+        check_agreement(segments)?;
+    }
+    let folded = parallel::map(&streams, threads, |(stream, segments)| {
+        fold_stream(stream, segments, folding, threads, progress)
+    });
+    let mut all = BTreeMap::new();
+    for ((stream, _), days) in streams.iter().zip(folded) {
+        let is_wanted = |day: &u32| folding.days.is_empty() || folding.days.contains(day);
+        for (day, facts) in days?.into_iter().filter(|(day, _)| is_wanted(day)) {
+            all.insert(UnitId { stream: stream.clone(), day }, facts);
+        }
+    }
+    Ok(all)
+}
+
+fn stream(header: &Header) -> StreamId {
+    StreamId {
+        host: header.host.clone(),
+        scope: header.scope.clone(),
+        boot_id: header.boot_id.clone(),
+        epoch: header.epoch.clone(),
+    }
+}
+
+/// Which of two recordings of one sweep is true cannot be known from files.
+fn check_agreement(segments: &[&FlowSegment]) -> anyhow::Result<()> {
+    let mut ends: HashMap<u64, (&str, u64)> = HashMap::new();
+    for segment in segments {
+        for sweep in &segment.contents.sweeps {
+            let (first, at) = *ends.entry(sweep.seq).or_insert((&segment.name, sweep.at_boot_ns));
+            ensure!(
+                at == sweep.at_boot_ns,
+                "refusing to mix recordings that contradict each other: `{first}` and `{}` say different \
+                 things about sweep {} of one boot and epoch\nhint: leave out the one that is not from this host",
+                segment.name,
+                sweep.seq
+            );
+        }
+    }
+    Ok(())
+}
+
+fn fold_stream(
+    stream: &StreamId,
+    segments: &[&FlowSegment],
+    folding: &Folding,
+    threads: usize,
+    progress: &Progress,
+) -> anyhow::Result<BTreeMap<u32, TalkFacts>> {
+    let budget = (folding.memory_bytes / threads as u64).max(1);
+    let of = lives(segments).saturating_mul(LIFE_BYTES).div_ceil(budget).clamp(1, MAX_PARTITIONS);
+    let of = u32::try_from(of).expect("a bounded number");
+    let mut days: BTreeMap<u32, TalkFacts> = BTreeMap::new();
+    for index in 0..of {
+        let mut fold = LivesFold::new(&stream.host, Partition { index, of });
+        for segment in segments {
+            fold_segment(&mut fold, segment, progress)
+                .with_context(|| format!("failed to read `{}` again", segment.origin))?;
+        }
+        for (day, facts) in fold.finish() {
+            days.entry(day).or_default().join(&facts);
+        }
+    }
+    Ok(days)
+}
+
+/// Lives that the sweeps of a stream can list at most.
+fn lives(segments: &[&FlowSegment]) -> u64 {
+    let sweeps = || segments.iter().flat_map(|segment| &segment.contents.sweeps);
+    let last = sweeps().map(|sweep| sweep.inserted).max().unwrap_or(0);
+    sweeps()
+        .next()
+        .map_or(0, |first| first.entries.saturating_add(last.saturating_sub(first.inserted)))
+}
+
+fn fold_segment(
+    fold: &mut LivesFold,
+    segment: &FlowSegment,
+    progress: &Progress,
+) -> anyhow::Result<()> {
+    let sweeps = &segment.contents.sweeps;
+    let time = |sweep: &crate::ingest::scan::SweepSpan| SweepTime {
+        at_boot_ns: sweep.at_boot_ns,
+        at_unix_ms: sweep.at_unix_ms,
+    };
+    let times: HashMap<u64, SweepTime> =
+        sweeps.iter().map(|sweep| (sweep.seq, time(sweep))).collect();
+    let Some(last) = sweeps.last().map(time) else { return Ok(()) };
+    let mut lines = Lines::new(segment.place.open()?);
+    while let Some(line) = lines.next()? {
+        match line {
+            Line::Whole(text) => match Row::from_line(text) {
+                Ok(Row::Flow(flow)) => match times.get(&flow.seq) {
+                    Some(time) => fold.flow(&flow, *time),
+                    None => fold.reject(last),
+                },
+                Ok(Row::Sweep(sweep)) => {
+                    fold.sweep(sweep.evicted, times.get(&sweep.seq).copied().unwrap_or(last));
+                }
+                Ok(_) => {}
+                Err(_) => fold.reject(last),
+            },
+            Line::Part { is_first: true, .. } => fold.reject(last),
+            Line::Part { .. } => {}
+        }
+        progress.line(lines.number());
+    }
+    progress.file(lines.number());
+    Ok(())
+}
