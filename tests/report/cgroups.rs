@@ -75,7 +75,8 @@ fn the_section_says_who_talked_to_whom_and_how_much() {
     failed.steps = Steps(step::CONNECTED | step::SYN_SENT | step::FAILED | step::CLOSED);
     failed.error = ErrorName(111);
     let first = vec![flow(1, "curl", 9, 100), flow(2, "curl", 9, 50), failed];
-    let second = vec![later(flow(1, "curl", 9, 100), 700), later(flow(3, "backup", 10, 9), 9_000)];
+    let named = Flow { name: Some("backup.example.org".into()), ..flow(3, "backup", 10, 9) };
+    let second = vec![later(flow(1, "curl", 9, 100), 700), later(named, 9_000)];
     let _path = write(spool.path(), &[first, second]);
     let report = json(&mut run(spool.path()));
     let talks = &report["talks"];
@@ -92,6 +93,8 @@ fn the_section_says_who_talked_to_whom_and_how_much() {
     assert_eq!(apps[0]["place"], "/system.slice/web.service");
     assert_eq!(talks["pairs"].as_array().expect("a list").len(), 3);
     assert_eq!(talks["pairs"][0]["addr"], "198.51.100.10");
+    assert_eq!(talks["pairs"][0]["name"], "backup.example.org");
+    assert_eq!(talks["pairs"][1]["name"], Value::Null);
     assert_eq!(talks["pairs"][2]["errors"][0]["error"], "ECONNREFUSED");
     assert_eq!(talks["total"]["connections"], 4);
 }

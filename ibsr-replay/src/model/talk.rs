@@ -56,6 +56,8 @@ pub struct PairRow {
     pub protocol: String,
     /// Remote address.
     pub addr: SourceAddr,
+    /// Name by which it was reached; none where none is known.
+    pub name: Option<String>,
     /// Port of the service: the remote one, the local one of what came in.
     pub port: u16,
     /// What passed.

@@ -43,7 +43,7 @@ pub struct App {
 }
 
 /// The other end, as seen from an application.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct Peer {
     /// Number of [`ibsr_proto::snapshot::cgroup::words::Direction`].
     pub direction: u8,
@@ -53,6 +53,8 @@ pub struct Peer {
     pub port: u16,
     /// Remote address.
     pub addr: SourceAddr,
+    /// Name by which it was reached. An address that has several is a peer under each.
+    pub name: Option<Box<str>>,
 }
 
 /// What passed.
@@ -123,7 +125,7 @@ impl Peers {
 
     fn join(&mut self, other: &Self) {
         for (key, tally) in &other.kept {
-            self.add(*key, tally);
+            self.add(key.clone(), tally);
         }
         self.rest.join(&other.rest);
     }
@@ -209,6 +211,7 @@ fn hash_peer(peer: &Peer) -> u64 {
     hash.update(peer.protocol.to_le_bytes());
     hash.update(peer.port.to_le_bytes());
     hash.update(peer.addr.to_bytes());
+    hash.update(peer.name.as_deref().unwrap_or_default());
     first(hash)
 }
 

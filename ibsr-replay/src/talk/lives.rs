@@ -177,6 +177,9 @@ impl LivesFold {
             known.last_unix_ms = last_unix_ms;
             known.last_boot_ns = flow.last_boot_ns;
         }
+        if known.peer.name.is_none() {
+            known.peer.name = name(flow);
+        }
         known.app = app;
         known.seq = flow.seq;
         known.error = flow.error.0;
@@ -251,7 +254,11 @@ fn peer(flow: &Flow<'_>, addr: SourceAddr) -> Peer {
         INCOMING => flow.local_port,
         _ => flow.remote_port.unwrap_or(0),
     };
-    Peer { direction: flow.direction.0, protocol: flow.protocol.0, port, addr }
+    Peer { direction: flow.direction.0, protocol: flow.protocol.0, port, addr, name: name(flow) }
+}
+
+fn name(flow: &Flow<'_>) -> Option<Box<str>> {
+    flow.name.as_deref().map(Box::from)
 }
 
 /// Books what a life did on its day, if anything.
@@ -277,7 +284,7 @@ fn settle(life: &mut Life, talk: &mut Talk, apps: &[App]) {
         first_unix_ms: Some(life.born_unix_ms),
         last_unix_ms: Some(life.last_unix_ms),
     };
-    talk.add(&apps[life.app as usize], life.peer, &tally);
+    talk.add(&apps[life.app as usize], life.peer.clone(), &tally);
     life.is_counted = true;
     life.before = now;
 }

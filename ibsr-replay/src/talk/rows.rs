@@ -60,6 +60,7 @@ fn pair_row((app, peer, tally): (&App, &Peer, &Tally)) -> PairRow {
         direction: Direction(peer.direction).to_string(),
         protocol: Protocol(peer.protocol).to_string(),
         addr: peer.addr,
+        name: peer.name.as_deref().map(str::to_owned),
         port: peer.port,
         passed: passed(tally),
     }

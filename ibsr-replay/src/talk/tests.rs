@@ -34,6 +34,7 @@ fn flow(seq: u64, socket: u64, server: u32, bytes_out: u64) -> Flow<'static> {
         local_port: 8080,
         remote_addr: Some(addr(server)),
         remote_port: Some(443),
+        name: None,
         holder: 7,
         steps: Steps(step::CONNECTED | step::ESTABLISHED),
         tcp_state: TcpState(1),
@@ -97,7 +98,7 @@ fn only(facts: &TalkFacts) -> (App, Peer, Tally) {
     let mut kept = all.outgoing.kept.iter().chain(&all.incoming.kept);
     let ((_, peer), tally) = kept.next().expect("a peer");
     assert_eq!(tally, &all.total);
-    (app.clone(), *peer, tally.clone())
+    (app.clone(), peer.clone(), tally.clone())
 }
 
 /// Rows are cumulative: a flow that is listed in each sweep is one connection with the bytes
@@ -168,6 +169,28 @@ fn an_owner_that_was_known_once_stays_known() {
     assert_eq!(tally.connections, 1);
 }
 
+/// One address by two names: two peers. A text that was evicted later stays known.
+#[test]
+fn an_address_is_a_peer_under_each_name() {
+    let named = |seq, socket, name: Option<&str>| Flow {
+        name: name.map(|name| name.to_owned().into()),
+        ..flow(seq, socket, 9, 100 * seq)
+    };
+    let rows = [
+        (named(1, 1, Some("a.example")), NOON),
+        (named(1, 2, Some("b.example")), NOON),
+        (named(1, 3, None), NOON),
+        (named(2, 1, None), NOON),
+        (named(2, 3, Some("a.example")), NOON),
+    ];
+    let facts = fold(&rows, 1);
+    let talks = talks(facts.iter()).expect("a table");
+    let mut names: Vec<_> =
+        talks.pairs.iter().map(|pair| (pair.name.as_deref(), pair.passed.bytes_out)).collect();
+    names.sort();
+    assert_eq!(names, [(Some("a.example"), 400), (Some("b.example"), 100)]);
+}
+
 /// Of what came in, the port of the service is the local one: the remote one means nothing.
 #[test]
 fn a_client_is_one_peer_whatever_port_it_came_from() {
@@ -213,7 +236,7 @@ fn noise(apps: u32, peers: u32, salt: u32) -> Talk {
             let addr = SourceAddr::from(IpAddr::V4(Ipv4Addr::from(peer * (salt + 1))));
             let direction = u8::try_from(peer % 3).expect("small");
             let tally = Tally { connections: 1, bytes_in: u64::from(peer), ..Tally::default() };
-            talk.add(&app, Peer { direction, protocol: 6, port: 1, addr }, &tally);
+            talk.add(&app, Peer { direction, protocol: 6, port: 1, addr, name: None }, &tally);
         }
     }
     talk

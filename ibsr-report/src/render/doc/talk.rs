@@ -42,6 +42,9 @@ pub fn app_words(app: &AppName) -> String {
 #[must_use]
 pub fn peer_words(pair: &PairRow) -> String {
     let addr = pair.addr.to_ip();
+    if let Some(name) = &pair.name {
+        return format!("{name}:{}/{} ({addr})", pair.port, pair.protocol);
+    }
     let at = if pair.direction == "incoming" {
         format!("{addr} to port {}", pair.port)
     } else {

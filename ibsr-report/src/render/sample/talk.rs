@@ -47,6 +47,7 @@ fn pair(number: u8, name: &impl Fn(&str) -> String) -> PairRow {
         direction: if number.is_multiple_of(5) { "incoming" } else { "outgoing" }.into(),
         protocol: "tcp".into(),
         addr: SourceAddr::from(std::net::IpAddr::from([192, 0, 2, number])),
+        name: number.is_multiple_of(2).then(|| name("www.example.org")),
         port: 443,
         passed: passed(11, 90_000_000 / u64::from(number)),
     }
