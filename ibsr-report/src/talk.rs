@@ -132,11 +132,22 @@ fn fold_segment(
         sweeps.iter().map(|sweep| (sweep.seq, time(sweep))).collect();
     let Some(last) = sweeps.last().map(time) else { return Ok(()) };
     let mut lines = Lines::new(segment.place.open()?);
+    let mut number = 0;
     while let Some(line) = lines.next()? {
+        number += u64::from(!matches!(line, Line::Part { is_first: false, .. }));
+        let at = (segment.name.as_str(), number);
         match line {
             Line::Whole(text) => match Row::from_line(text) {
                 Ok(Row::Flow(flow)) => match times.get(&flow.seq) {
                     Some(time) => fold.flow(&flow, *time),
+                    None => fold.reject(last),
+                },
+                Ok(Row::Behaviour(row)) => match times.get(&row.seq) {
+                    Some(time) => fold.behaviour(&row, *time, at),
+                    None => fold.reject(last),
+                },
+                Ok(Row::App(row)) => match times.get(&row.seq) {
+                    Some(time) => fold.application(&row, *time, at),
                     None => fold.reject(last),
                 },
                 Ok(Row::Sweep(sweep)) => {

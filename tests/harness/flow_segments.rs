@@ -7,10 +7,11 @@ use std::path::{Path, PathBuf};
 
 use ibsr_proto::addr::SourceAddr;
 use ibsr_proto::snapshot::cgroup::words::{
-    Device, Direction, ErrorName, Family, Hex, Learned, Protocol, Steps, TcpState,
+    Device, Direction, ErrorName, Family, Flags, Hex, Learned, Protocol, Steps, TcpState,
 };
 use ibsr_proto::snapshot::cgroup::{
-    BehaviourTotals, DnsTotals, Flow, Header, Limits, Owner, RowRef, Sweep, Totals,
+    App, Behaviour, BehaviourTotals, DnsTotals, Flow, Header, Limits, Owner, Row, RowRef, Sweep,
+    Totals,
 };
 use ibsr_proto::snapshot::{SCHEMA, SegmentName};
 
@@ -80,6 +81,11 @@ fn owner(comm: &str) -> Owner<'static> {
 
 /// Writes one sealed segment of sweeps below `spool`; its path.
 pub fn write(spool: &Path, sweeps: &[Vec<Flow<'static>>]) -> PathBuf {
+    write_with(spool, sweeps, &[])
+}
+
+/// The same with rows of other tables, each in the sweep that it names.
+pub fn write_with(spool: &Path, sweeps: &[Vec<Flow<'static>>], others: &[Row]) -> PathBuf {
     let name = SegmentName {
         host: "h1".into(),
         scope: SCOPE.into(),
@@ -93,13 +99,79 @@ pub fn write(spool: &Path, sweeps: &[Vec<Flow<'static>>]) -> PathBuf {
         for flow in flows {
             RowRef::Flow(&Flow { seq, ..flow.clone() }).write_to(&mut out);
         }
-        RowRef::Sweep(&sweep(seq, flows)).write_to(&mut out);
+        let mut rows = flows.len() as u64;
+        for row in others.iter().filter(|row| seq_of(row) == seq) {
+            row.table_row().expect("a row of a table").write_to(&mut out);
+            rows += 1;
+        }
+        RowRef::Sweep(&Sweep { rows, ..sweep(seq, flows) }).write_to(&mut out);
     }
     let dir = spool.join(SCOPE);
     fs::create_dir_all(&dir).expect("the spool is writable");
     let path = dir.join(name.to_string());
     fs::write(&path, seal(out)).expect("the spool is writable");
     path
+}
+
+fn seq_of(row: &Row) -> u64 {
+    match row {
+        Row::Name(row) => row.seq,
+        Row::Behaviour(row) => row.seq,
+        Row::App(row) => row.seq,
+        other => panic!("no row of another table: {other:?}"),
+    }
+}
+
+/// What the sensor says of 40 connections, one a minute, of the executable of [`flow`] to a
+/// public server, after `seq` sweeps.
+pub fn behaviour(seq: u64, flags: u32) -> Behaviour<'static> {
+    let at_boot_ns = START_BOOT_NS + seq * 10_000_000_000;
+    Behaviour {
+        seq,
+        exe_device: owner("x").exe_device,
+        exe_inode: owner("x").exe_inode,
+        remote_addr: SourceAddr::from(std::net::IpAddr::V4(Ipv4Addr::new(198, 51, 100, 9))),
+        remote_port: 443,
+        protocol: Protocol(6),
+        name: Some("beacon.example.org".into()),
+        flags: Flags(flags),
+        born_boot_ns: START_BOOT_NS,
+        last_boot_ns: at_boot_ns,
+        last_connect_boot_ns: at_boot_ns,
+        flagged_boot_ns: if flags == 0 { 0 } else { at_boot_ns },
+        connects: 20 * seq,
+        failed: 1,
+        unsent: 2,
+        bytes_out: 4_000,
+        bytes_in: 8_000,
+        intervals: 39,
+        intervals_long: 0,
+        batch_intervals: 32,
+        batch_mean_ns: 60_000_000_000,
+        batch_min_ns: 59_000_000_000,
+        batch_max_ns: 61_000_000_000,
+        batch_cv_ppm: Some(12_000),
+    }
+}
+
+/// What the sensor says of the application as a whole.
+pub fn app(seq: u64, flags: u32) -> App {
+    let at_boot_ns = START_BOOT_NS + seq * 10_000_000_000;
+    App {
+        seq,
+        exe_device: owner("x").exe_device,
+        exe_inode: owner("x").exe_inode,
+        flags: Flags(flags),
+        last_boot_ns: at_boot_ns,
+        flagged_boot_ns: at_boot_ns,
+        connects: 300,
+        failed: 7,
+        bytes_out: 5 << 30,
+        window_boot_ns: START_BOOT_NS,
+        window_bytes_out: 3 << 30,
+        window_failed: 4,
+        window_internal_peers: 250,
+    }
 }
 
 fn header() -> Header {

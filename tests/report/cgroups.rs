@@ -8,9 +8,9 @@ use std::process::Command;
 
 use ibsr_proto::baseline::Baseline;
 use ibsr_proto::cgroup_abi::step;
-use ibsr_proto::snapshot::cgroup::Flow;
 use ibsr_proto::snapshot::cgroup::words::{Direction, ErrorName, Protocol, Steps};
-use ibsr_tests::flow_segments::{flow, write};
+use ibsr_proto::snapshot::cgroup::{Behaviour, Flow, Row};
+use ibsr_tests::flow_segments::{app, behaviour, flow, write, write_with};
 use ibsr_tests::process::{program, say};
 use ibsr_tests::segments::write_many;
 use serde_json::Value;
@@ -97,6 +97,53 @@ fn the_section_says_who_talked_to_whom_and_how_much() {
     assert_eq!(talks["pairs"][1]["name"], Value::Null);
     assert_eq!(talks["pairs"][2]["errors"][0]["error"], "ECONNREFUSED");
     assert_eq!(talks["total"]["connections"], 4);
+}
+
+const REGULAR: u32 = 0x1;
+const VOLUME: u32 = 0x4;
+const PEERS: u32 = 0x8;
+const IN_BASELINE: u32 = 0x20;
+
+/// The newest row of each flag, with its line; what is no finding is in no list.
+#[test]
+fn what_was_measured_is_listed_with_its_evidence_and_its_innocent_reasons() {
+    let spool = tempfile::tempdir().expect("a directory");
+    let known = Behaviour { remote_port: 80, ..behaviour(2, IN_BASELINE) };
+    let others = [
+        Row::Behaviour(Box::new(behaviour(1, REGULAR))),
+        Row::Behaviour(Box::new(behaviour(2, REGULAR))),
+        Row::Behaviour(Box::new(known)),
+        Row::App(Box::new(app(2, VOLUME | PEERS))),
+    ];
+    let sweeps = [vec![flow(1, "curl", 9, 100)], vec![]];
+    let path = write_with(spool.path(), &sweeps, &others);
+    let report = json(&mut run(spool.path()));
+    let findings = report["talks"]["findings"].as_array().expect("a list");
+    let of =
+        |row: &Value| (row["measured"].as_str().expect("a word").to_owned(), row["addr"].clone());
+    let all: Vec<_> = findings.iter().map(of).collect();
+    let expected = [
+        ("regular_intervals".to_owned(), Value::from("198.51.100.9")),
+        ("volume_out".to_owned(), Value::Null),
+        ("many_internal_peers".to_owned(), Value::Null),
+    ];
+    assert_eq!(all.len(), expected.len(), "{findings:#?}");
+    assert!(expected.iter().all(|one| all.contains(one)), "{all:?}");
+    let regular = findings.iter().find(|row| row["measured"] == "regular_intervals").expect("one");
+    assert_eq!((&regular["comm"], &regular["connections"]), (&"curl".into(), &40.into()));
+    assert_eq!((&regular["failed"], &regular["name"]), (&3.into(), &"beacon.example.org".into()));
+    // Header, flow, row, sweep, row.
+    assert_eq!(regular["line"], 5);
+    let name = path.file_name().and_then(|name| name.to_str()).expect("a name");
+    assert!(regular["file"].as_str().expect("a file").ends_with(name), "{regular}");
+    assert_eq!(report["talks"]["findings_cut"], false);
+    let text = say(run(spool.path()).arg("--quiet")).expect_code(1).stdout;
+    for words in
+        ["every 1 m", "3.0 GiB in the window", "about 250 in the window", "update", "backups"]
+    {
+        assert!(text.contains(words), "no `{words}` in {text}");
+    }
+    assert!(!text.contains("not_in_baseline"), "{text}");
 }
 
 /// What a cluster folds and merges is what one machine says; a day is merged once.

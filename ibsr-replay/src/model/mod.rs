@@ -20,7 +20,7 @@ pub use outcome::{
     AffectedRow, Bound, BucketRow, Capture, DayRow, Impact, PortRow, PrefixRow, RuleRow,
     Sensitivity, Share, SourceRow, Step, Surface, Threshold, TtlRow,
 };
-pub use talk::{AppName, AppRow, ErrorRow, PairRow, Passed, Talks};
+pub use talk::{AppName, AppRow, ErrorRow, FindingRow, PairRow, Passed, Talks};
 
 use ibsr_proto::conservation::Totals;
 use serde::Serialize;

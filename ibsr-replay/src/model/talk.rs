@@ -27,6 +27,57 @@ pub struct Talks {
     pub pairs_known: u64,
     /// Those with the most bytes, at most [`super::MAX_LISTED`].
     pub pairs: Vec<PairRow>,
+    /// What was measured of behaviour and passed a limit, at most [`super::MAX_LISTED`].
+    pub findings: Vec<FindingRow>,
+    /// Whether there are more.
+    pub findings_cut: bool,
+}
+
+/// A measurement that passed a limit.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct FindingRow {
+    /// What was measured, a word of [`ibsr_proto::cgroup_behaviour_abi::flag::ALL`].
+    pub measured: String,
+    /// Host label.
+    pub host: String,
+    /// Name of a process of that executable; none where no flow of it is known.
+    pub comm: Option<String>,
+    /// Device of the executable as `major:minor`.
+    pub exe_device: String,
+    /// Inode of the executable.
+    pub exe_inode: u64,
+    /// Destination; none for what is of the application as a whole, and so are the next three.
+    pub addr: Option<SourceAddr>,
+    /// Name of the destination.
+    pub name: Option<String>,
+    /// Its port.
+    pub port: Option<u16>,
+    /// `tcp`, `udp`, or a number.
+    pub protocol: Option<String>,
+    /// Connections begun.
+    pub connections: u64,
+    /// TCP connections that came to nothing.
+    pub failed: u64,
+    /// Bytes sent.
+    pub bytes_out: u64,
+    /// Mean of the last intervals between connections.
+    pub interval_mean_ns: u64,
+    /// Their coefficient of variation in millionths; none below two.
+    pub interval_cv_ppm: Option<u64>,
+    /// Bytes sent in the last window to public addresses.
+    pub window_bytes_out: u64,
+    /// TCP connections that came to nothing in it.
+    pub window_failed: u64,
+    /// Internal peers in it, estimated.
+    pub window_internal_peers: u32,
+    /// When the row's last new flag was set.
+    pub flagged_unix_ms: u64,
+    /// The last change of the row.
+    pub last_unix_ms: u64,
+    /// File that holds the newest row.
+    pub file: String,
+    /// Its line there, from 1.
+    pub line: u64,
 }
 
 /// An application.

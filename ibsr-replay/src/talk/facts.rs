@@ -215,7 +215,8 @@ fn hash_peer(peer: &Peer) -> u64 {
     first(hash)
 }
 
-fn first(hash: Sha256) -> u64 {
+/// The first 64 bits of a digest.
+pub(super) fn first(hash: Sha256) -> u64 {
     let digest = hash.finalize();
     digest[..8].iter().fold(0, |all, byte| all << 8 | u64::from(*byte))
 }

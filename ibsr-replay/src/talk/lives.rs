@@ -10,10 +10,11 @@ use std::collections::{BTreeMap, HashMap};
 use ibsr_proto::addr::SourceAddr;
 use ibsr_proto::cgroup_abi::step;
 use ibsr_proto::snapshot::cgroup::words::Direction;
-use ibsr_proto::snapshot::cgroup::{Flow, FlowLife, Owner};
+use ibsr_proto::snapshot::cgroup::{self, Flow, FlowLife, Owner};
 use serde::{Deserialize, Serialize};
 
 use super::facts::{App, Peer, Program, Talk, Tally};
+use super::findings::{Findings, Place};
 use crate::fold::horizon::{DAY_MS, Partition};
 
 const INCOMING: Direction = Direction(2);
@@ -39,6 +40,8 @@ pub struct TalkFacts {
     pub rejected: u64,
     /// Packets of flows that the kernel evicted, and so are in no row any more.
     pub evicted_packets: u64,
+    /// What passed a limit.
+    pub findings: Findings,
 }
 
 impl TalkFacts {
@@ -48,6 +51,7 @@ impl TalkFacts {
         self.rows = self.rows.saturating_add(other.rows);
         self.rejected = self.rejected.saturating_add(other.rejected);
         self.evicted_packets = self.evicted_packets.saturating_add(other.evicted_packets);
+        self.findings.join(&other.findings);
     }
 }
 
@@ -196,6 +200,26 @@ impl LivesFold {
         }
     }
 
+    /// Takes a row about a destination of an application. Only the first share keeps it.
+    pub fn behaviour(&mut self, row: &cgroup::Behaviour<'_>, time: SweepTime, at: (&str, u64)) {
+        if self.partition.index == 0 {
+            let host = std::mem::take(&mut self.host);
+            let place = Place { host: &host, file: at.0, line: at.1 };
+            self.facts(day(time.at_unix_ms)).findings.behaviour(row, time, place);
+            self.host = host;
+        }
+    }
+
+    /// Takes a row about an application, in the same way.
+    pub fn application(&mut self, row: &cgroup::App, time: SweepTime, at: (&str, u64)) {
+        if self.partition.index == 0 {
+            let host = std::mem::take(&mut self.host);
+            let place = Place { host: &host, file: at.0, line: at.1 };
+            self.facts(day(time.at_unix_ms)).findings.app(row, time, place);
+            self.host = host;
+        }
+    }
+
     /// Counts a row that cannot be read. Only the first share keeps it.
     pub fn reject(&mut self, time: SweepTime) {
         if self.partition.index == 0 {
@@ -294,7 +318,7 @@ fn day(at_unix_ms: u64) -> u32 {
 }
 
 /// A moment of the boot clock by the wall clock of a sweep behind it.
-const fn unix_ms(boot_ns: u64, time: SweepTime) -> u64 {
+pub(super) const fn unix_ms(boot_ns: u64, time: SweepTime) -> u64 {
     let ago_ms = time.at_boot_ns.saturating_sub(boot_ns) / 1_000_000;
     time.at_unix_ms.saturating_sub(ago_ms)
 }

@@ -2,9 +2,10 @@
 //! Who talks to whom: rows of flows of cgroup scopes, added up by application and destination.
 //!
 //! `lives` folds the rows of one stream and takes each life of a flow once; `facts` is what a
-//! day came to, bounded and mergeable in any order; `rows` makes the report's tables of it.
+//! day came to, bounded and mergeable in any order; `findings` is what passed a limit; `rows` makes the report's tables of it.
 
 pub mod facts;
+pub mod findings;
 pub mod lives;
 pub mod rows;
 #[cfg(test)]

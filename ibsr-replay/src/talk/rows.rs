@@ -2,12 +2,15 @@
 //! The report's tables of everything that was folded.
 
 use std::cmp::Reverse;
+use std::collections::BTreeMap;
 
+use ibsr_proto::cgroup_behaviour_abi::flag;
 use ibsr_proto::snapshot::cgroup::words::{Device, Direction, ErrorName, Protocol};
 
 use super::facts::{App, AppFacts, Peer, Tally};
+use super::findings::{Finding, FindingKey};
 use super::lives::TalkFacts;
-use crate::model::{AppName, AppRow, ErrorRow, MAX_LISTED, PairRow, Passed, Talks};
+use crate::model::{AppName, AppRow, ErrorRow, FindingRow, MAX_LISTED, PairRow, Passed, Talks};
 
 /// Tables of all days of all streams; none where no cgroup was observed.
 #[must_use]
@@ -42,7 +45,55 @@ pub fn talks<'a>(all: impl Iterator<Item = &'a TalkFacts>) -> Option<Talks> {
         pairs_left_out: passed(&pairs_left_out),
         pairs_known: pairs.len() as u64,
         pairs: pairs.into_iter().take(MAX_LISTED).map(pair_row).collect(),
+        findings: findings(&sum).into_iter().take(MAX_LISTED).collect(),
+        findings_cut: sum.findings.is_cut || sum.findings.kept.len() > MAX_LISTED,
     })
+}
+
+/// The earliest first.
+fn findings(sum: &TalkFacts) -> Vec<FindingRow> {
+    let mut names: BTreeMap<(&str, u32, u64), &str> = BTreeMap::new();
+    for (_, app) in sum.talk.apps.keys() {
+        if let Some(program) = &app.program {
+            let key = (app.host.as_str(), program.exe_device, program.exe_inode);
+            let name = names.entry(key).or_insert(&program.comm);
+            *name = (*name).min(&program.comm);
+        }
+    }
+    let mut kept: Vec<_> = sum.findings.kept.iter().map(|((_, key), it)| (key, it)).collect();
+    kept.sort_by_key(|(key, finding)| (finding.flagged_unix_ms, *key));
+    let comm = |key: &FindingKey| {
+        let name = names.get(&(key.host.as_str(), key.exe_device, key.exe_inode));
+        name.map(|name| (*name).to_owned())
+    };
+    kept.into_iter().map(|(key, finding)| finding_row(key, finding, comm(key))).collect()
+}
+
+fn finding_row(key: &FindingKey, finding: &Finding, comm: Option<String>) -> FindingRow {
+    let word = flag::ALL.iter().find(|(bit, _)| *bit == key.flag).map(|(_, word)| *word);
+    FindingRow {
+        measured: word.map_or_else(|| key.flag.to_string(), str::to_owned),
+        host: key.host.clone(),
+        comm,
+        exe_device: Device(key.exe_device).to_string(),
+        exe_inode: key.exe_inode,
+        addr: key.to.map(|to| to.addr),
+        name: finding.name.as_deref().map(str::to_owned),
+        port: key.to.map(|to| to.port),
+        protocol: key.to.map(|to| Protocol(to.protocol).to_string()),
+        connections: finding.connections,
+        failed: finding.failed,
+        bytes_out: finding.bytes_out,
+        interval_mean_ns: finding.interval_mean_ns,
+        interval_cv_ppm: finding.interval_cv_ppm,
+        window_bytes_out: finding.window_bytes_out,
+        window_failed: finding.window_failed,
+        window_internal_peers: finding.window_internal_peers,
+        flagged_unix_ms: finding.flagged_unix_ms,
+        last_unix_ms: finding.last_unix_ms,
+        file: finding.file.clone(),
+        line: finding.line,
+    }
 }
 
 fn app_row(app: &App, facts: &AppFacts) -> AppRow {

@@ -5,11 +5,12 @@ use std::net::{IpAddr, Ipv4Addr};
 use ibsr_proto::addr::SourceAddr;
 use ibsr_proto::cgroup_abi::step;
 use ibsr_proto::snapshot::cgroup::words::{
-    Device, Direction, ErrorName, Family, Hex, Learned, Protocol, Steps, TcpState,
+    Device, Direction, ErrorName, Family, Flags, Hex, Learned, Protocol, Steps, TcpState,
 };
-use ibsr_proto::snapshot::cgroup::{Flow, Owner};
+use ibsr_proto::snapshot::cgroup::{Behaviour, Flow, Owner};
 
 use super::facts::{App, MAX_APPS, MAX_PEERS, Peer, Program, Talk, Tally};
+use super::findings::{Findings, MAX_FINDINGS, Place};
 use super::lives::{LivesFold, SweepTime, TalkFacts};
 use super::rows::talks;
 use crate::fold::horizon::{DAY_MS, Partition};
@@ -286,4 +287,58 @@ fn a_table_is_sorted_by_bytes_and_sums_to_the_total() {
     assert_eq!((talks.apps.len(), talks.apps[0].destinations), (1, 2));
     assert_eq!((talks.total.bytes_out, talks.total.connections), (1_000, 2));
     assert_eq!(talks.pairs[0].protocol, "tcp");
+}
+
+/// The newest row of each flag, in any order; a flag that says that all is well is none.
+#[test]
+fn findings_merge_to_the_newest_in_any_order_also_beyond_the_bound() {
+    let row = |seq: u64, inode: u64, flags: u32| Behaviour {
+        seq,
+        exe_device: Device(1),
+        exe_inode: inode,
+        remote_addr: SourceAddr::from(IpAddr::V4(Ipv4Addr::LOCALHOST)),
+        remote_port: 443,
+        protocol: Protocol(6),
+        name: None,
+        flags: Flags(flags),
+        born_boot_ns: 1,
+        last_boot_ns: NOON.at_boot_ns - (9 - seq) * 1_000_000_000,
+        last_connect_boot_ns: 1,
+        flagged_boot_ns: 1,
+        connects: seq,
+        failed: 0,
+        unsent: 0,
+        bytes_out: 0,
+        bytes_in: 0,
+        intervals: 0,
+        intervals_long: 0,
+        batch_intervals: 0,
+        batch_mean_ns: 0,
+        batch_min_ns: 0,
+        batch_max_ns: 0,
+        batch_cv_ppm: None,
+    };
+    let place = |line| Place { host: "h", file: "f", line };
+    let mut parts = [Findings::default(), Findings::default(), Findings::default()];
+    parts[0].behaviour(&row(2, 1, 0x1), NOON, place(2));
+    parts[1].behaviour(&row(1, 1, 0x1), NOON, place(1));
+    parts[1].behaviour(&row(1, 1, 0x20), NOON, place(3));
+    for inode in 2..MAX_FINDINGS as u64 + 10 {
+        parts[2].behaviour(&row(3, inode, 0x2), NOON, place(inode));
+    }
+    let merged = |order: [usize; 3]| {
+        let mut all = Findings::default();
+        order.iter().for_each(|&part| all.join(&parts[part]));
+        all
+    };
+    let all = merged([0, 1, 2]);
+    assert_eq!((all.kept.len(), all.is_cut), (MAX_FINDINGS, true));
+    for order in [[2, 1, 0], [1, 0, 2], [1, 2, 0]] {
+        assert_eq!(merged(order), all);
+    }
+    let mut few = parts[1].clone();
+    few.join(&parts[0]);
+    let kept: Vec<_> =
+        few.kept.values().map(|finding| (finding.connections, finding.line)).collect();
+    assert_eq!((kept, few.is_cut), (vec![(2, 2)], false));
 }

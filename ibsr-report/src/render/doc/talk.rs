@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! Who talks to whom: applications, their destinations, what passed.
 
-use ibsr_replay::model::{AppName, AppRow, PairRow, Passed, Talks};
+use ibsr_replay::model::{AppName, AppRow, FindingRow, PairRow, Passed, Talks};
 
-use super::{Block, Cell, Chart, Fact, Section, Style, fact, numbers, or_nothing, words};
+use super::{Block, Cell, Chart, Fact, Section, Style, fact, numbers, or_nothing, units, words};
 use crate::clock;
 
 /// The tables, the busiest first.
@@ -21,6 +21,15 @@ pub(super) fn talk(talks: &Talks, style: Style) -> Section {
         blocks.push(Block::Chart(Chart::Talk));
         blocks.push(apps(talks, style));
         blocks.push(pairs(talks, style));
+    }
+    if !talks.findings.is_empty() {
+        blocks.push(Block::Say(
+            "What was measured of behaviour and passed a limit of the sensor. A measurement is no verdict: each \
+             has innocent explanations."
+                .into(),
+        ));
+        blocks.push(findings(talks, style));
+        blocks.push(Block::List(explanations(talks)));
     }
     Section { id: "talk", title: "Who talks to whom", is_summary: true, blocks }
 }
@@ -161,4 +170,96 @@ fn pairs(talks: &Talks, style: Style) -> Block {
             Cell::Time(or_nothing(passed.last_unix_ms, clock::text)),
         ]
     })
+}
+
+/// What each measurement is, and what else than harm leads to it.
+const EXPLANATIONS: [(&str, &str); 5] = [
+    (
+        "regular_intervals",
+        "connections at even intervals. Also: metrics and logs that are shipped, checks for updates, \
+         health checks of a public service, polling, cron",
+    ),
+    (
+        "not_in_baseline",
+        "a destination that the baseline does not have. Also: a new release, a new address of a known name, \
+         a job that runs less often than the baseline was long",
+    ),
+    (
+        "volume_out",
+        "many bytes to public addresses in a window. Also: backups, replication, uploads of media or of \
+         builds",
+    ),
+    (
+        "many_internal_peers",
+        "many internal addresses in a window. Also: monitoring, configuration management, discovery of \
+         services, a balancer's checks, gossip of a cluster",
+    ),
+    (
+        "many_failed_connects",
+        "many connects in vain in a window. Also: a peer that is down, IPv6 without a route, a wrong port, \
+         retries without a pause",
+    ),
+];
+
+fn explanations(talks: &Talks) -> Vec<String> {
+    let is_there = |flag: &str| talks.findings.iter().any(|row| row.measured == flag);
+    let known = EXPLANATIONS.iter().filter(|(flag, _)| is_there(flag));
+    known.map(|(flag, text)| format!("{flag}: {text}.")).collect()
+}
+
+fn findings(talks: &Talks, style: Style) -> Block {
+    let columns = [
+        words("measured"),
+        words("application"),
+        words("host"),
+        words("destination"),
+        numbers("connections"),
+        numbers("failed"),
+        numbers("bytes out"),
+        words("figures"),
+        words("since"),
+        words("evidence"),
+    ];
+    // How many more there are is not known.
+    let known = talks.findings.len() as u64 + u64::from(talks.findings_cut);
+    style.cut("Measurements that passed a limit", &columns, (&talks.findings, known), |row| {
+        vec![
+            Cell::text(&row.measured),
+            Cell::code(row.comm.as_deref().unwrap_or("unknown")),
+            Cell::code(&row.host),
+            Cell::code(destination(row)),
+            style.number(row.connections),
+            style.number(row.failed),
+            Cell::Number(ibsr_cli::format_bytes(row.bytes_out)),
+            Cell::text(figures(row)),
+            Cell::Time(clock::text(row.flagged_unix_ms)),
+            Cell::code(format!("{}:{}", row.file, row.line)),
+        ]
+    })
+}
+
+fn destination(row: &FindingRow) -> String {
+    let (Some(addr), Some(port)) = (row.addr, row.port) else { return "-".into() };
+    let protocol = row.protocol.as_deref().unwrap_or_default();
+    let at = std::net::SocketAddr::new(addr.to_ip(), port);
+    match &row.name {
+        Some(name) => format!("{name}:{port}/{protocol} ({})", addr.to_ip()),
+        None => format!("{at}/{protocol}"),
+    }
+}
+
+/// What passed the limit.
+fn figures(row: &FindingRow) -> String {
+    let bytes = ibsr_cli::format_bytes(row.window_bytes_out);
+    match row.measured.as_str() {
+        "regular_intervals" => {
+            let every = units::duration(row.interval_mean_ns / 1_000_000);
+            let spread = or_nothing(row.interval_cv_ppm, units::ppm);
+            format!("every {every}, spread {spread}")
+        }
+        "volume_out" => format!("{bytes} in the window"),
+        "many_internal_peers" => format!("about {} in the window", row.window_internal_peers),
+        "many_failed_connects" => format!("{} in the window", row.window_failed),
+        _ => units::NOTHING.to_owned(),
+    }
 }

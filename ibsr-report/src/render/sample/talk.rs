@@ -2,7 +2,7 @@
 //! Applications and peers made by hand.
 
 use ibsr_proto::addr::SourceAddr;
-use ibsr_replay::model::{AppName, AppRow, ErrorRow, PairRow, Passed, Talks};
+use ibsr_replay::model::{AppName, AppRow, ErrorRow, FindingRow, PairRow, Passed, Talks};
 
 use super::{HOUR_MS, START_UNIX_MS};
 
@@ -26,6 +26,38 @@ pub fn talks(name: impl Fn(&str) -> String) -> Talks {
         pairs_left_out: passed(5, 7_000),
         pairs_known: 1_030,
         pairs,
+        findings: FLAGS.iter().map(|flag| finding(flag, &name)).collect(),
+        findings_cut: true,
+    }
+}
+
+const FLAGS: [&str; 2] = ["regular_intervals", "volume_out"];
+
+fn finding(measured: &str, name: &impl Fn(&str) -> String) -> FindingRow {
+    let is_of_destination = measured == "regular_intervals";
+    let addr = SourceAddr::from(std::net::IpAddr::from([192, 0, 2, 9]));
+    FindingRow {
+        measured: measured.into(),
+        host: name("web-1"),
+        comm: Some(name("curl")),
+        exe_device: "253:1".into(),
+        exe_inode: 131_842,
+        addr: is_of_destination.then_some(addr),
+        name: is_of_destination.then(|| name("beacon.example.org")),
+        port: is_of_destination.then_some(443),
+        protocol: is_of_destination.then(|| "tcp".into()),
+        connections: 31,
+        failed: 1,
+        bytes_out: 4_000_000,
+        interval_mean_ns: 60_000_000_000,
+        interval_cv_ppm: Some(20_000),
+        window_bytes_out: 3_000_000,
+        window_failed: 0,
+        window_internal_peers: 2,
+        flagged_unix_ms: START_UNIX_MS,
+        last_unix_ms: START_UNIX_MS + HOUR_MS,
+        file: name("web-1-cg-web-0af3c9d1-000000000001.jsonl"),
+        line: 17,
     }
 }
 
