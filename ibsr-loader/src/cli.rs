@@ -147,7 +147,7 @@ pub enum Sensor {
     /// Sockets that are there already are taken over. With other capacities than before, the
     /// running sensor is replaced hook by hook and a new epoch begins.
     #[command(
-        after_help = "Examples:\n  ibsr-loader attach cgroup /sys/fs/cgroup/system.slice\n  ibsr-loader attach cgroup /sys/fs/cgroup/system.slice/nginx.service --name web --max-flows 20000"
+        after_help = "Examples:\n  ibsr-loader attach cgroup /sys/fs/cgroup/system.slice --resolver 127.0.0.53\n  ibsr-loader attach cgroup /sys/fs/cgroup/system.slice/nginx.service --name web --max-flows 20000"
     )]
     Cgroup(CgroupArgs),
 }
