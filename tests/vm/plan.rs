@@ -31,6 +31,8 @@ const MANY_ROWS: &str = "hundreds of thousands of rows: a minute under emulation
 const EACH_CALL: &str = "a run for each of a hundred system calls: minutes under emulation";
 const MANY_FRAMES: &str = "a hundred thousand frames and more: a minute under emulation";
 const RACE: &str = "twenty thousand meetings of two CPUs: a minute under emulation";
+const EVEN: &str = "even intervals of 50 and 100 ms: emulated timers are not even";
+const MESSAGES: &str = "six thousand messages, each with a reference: minutes under emulation";
 const CHURN: &str = "a table that changes without pause: a minute and a half under emulation";
 
 const fn always(program: &'static str, test: &'static str, reason: &'static str) -> Skip {
@@ -39,7 +41,7 @@ const fn always(program: &'static str, test: &'static str, reason: &'static str)
 
 /// All of them. A row that names no test is an error, so none outlives its test. What is here
 /// for its time alone runs on the machine's own kernel.
-pub const SKIPS: [Skip; 24] = [
+pub const SKIPS: [Skip; 27] = [
     always(
         "prover",
         "fuzz::what_is_proven_and_loaded_passes_every_frame_unchanged",
@@ -70,6 +72,9 @@ pub const SKIPS: [Skip; 24] = [
         MANY_FRAMES,
     ),
     always("cgroup", "conservation::no_count_is_lost_when_two_cpus_meet_in_one_flow", RACE),
+    always("cgroup", "behaviour::regular_intervals_are_flagged_and_ordinary_ones_are_not", EVEN),
+    always("cgroup", "dns_random::dns_messages_are_judged_as_the_reference_judges_them", MESSAGES),
+    always("reader", "cgroup_tables::what_was_measured_of_an_application_becomes_rows", EVEN),
     always("cgroup", "load::every_one_of_fifty_thousand_connections_is_reported", MANY_ROWS),
     always("reader", "restart::churn_during_sweeps_is_bounded_and_counted", CHURN),
     always("reader", "size::a_million_entries_are_swept_exactly_in_less_than_64_mib", MANY_ROWS),
