@@ -21,7 +21,7 @@ use crate::libtest::{Verdict, parse_list, parse_run};
 use crate::plan::{skipped, stale, tests_for};
 
 /// A test that takes longer is ended, and has failed.
-const LIMIT: Duration = Duration::from_secs(120);
+const LIMIT: Duration = Duration::from_secs(300);
 const TICK: Duration = Duration::from_millis(20);
 /// One test on each of the guest's CPUs.
 const WORKERS: usize = 2;

@@ -15,9 +15,9 @@ use crate::step::say;
 use crate::vm::image;
 use crate::vm::kernel::Kernel;
 
-/// A guest that hangs is ended after this; a good one needs a third of it, on a busy machine more
+/// A guest that hangs is ended after this; a good one needs a quarter of it, on a busy machine more
 /// than half.
-const LIMIT: &str = "1500";
+const LIMIT: &str = "2400";
 const MEMORY_MIB: &str = "2048";
 const CPUS: &str = "2";
 /// An old model is emulated faster than `max`, and code at fixed addresses without mitigations
