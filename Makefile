@@ -4,7 +4,7 @@ SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help demo test check bench bench-cgroup bench-flood bench-read bench-report bench-veth bench-xdp fuzz install \
+.PHONY: help demo test check bench bench-cgroup bench-flood bench-guard bench-read bench-report bench-veth bench-xdp fuzz install install-guard \
 	release deps deps-bench deps-demo deps-fleet deps-test deps-vm vm-test
 
 PREFIX ?= /usr/local
@@ -18,7 +18,7 @@ ROOT := $(if $(filter 0,$(shell id -u)),,sudo)
 # Debian 12 packages: to build, for the demo, for the tests.
 BUILD_PACKAGES := ca-certificates clang-19 gcc libelf-dev linux-libc-dev make pkg-config zlib1g-dev
 DEMO_PACKAGES := $(BUILD_PACKAGES) curl ethtool iproute2 nginx-light procps tcpdump util-linux
-TEST_PACKAGES := $(DEMO_PACKAGES) bpftool chromium clang-14 clang-format-19 e2fsprogs \
+TEST_PACKAGES := $(DEMO_PACKAGES) bind9-dnsutils bpftool chromium clang-14 clang-format-19 dnsmasq-base e2fsprogs \
 	fonts-dejavu-core iputils-ping jq mmdebstrap python3 python3-pip strace systemd systemd-container
 # To boot other kernels. Nothing of the kernels' own packages is installed.
 VM_PACKAGES := $(BUILD_PACKAGES) apt busybox-static debian-archive-keyring qemu-system-x86
@@ -42,11 +42,15 @@ check: ## the same without installing anything: before each commit
 vm-test: deps-test deps-vm ## the root tests on other kernels, in QEMU; KERNELS="6.1 newest"
 	@cargo xtask vm $(KERNELS)
 
-bench: bench-cgroup bench-flood bench-read bench-report bench-veth bench-xdp ## every benchmark
+bench: bench-cgroup bench-flood bench-guard bench-read bench-report bench-veth bench-xdp ## every benchmark
 
 bench-cgroup: deps-demo ## what the cgroup sensor adds to a packet and a connection; ROUNDS=N JSON=FILE; needs root
 	@cargo build --quiet --locked --workspace --bins
 	@$(ROOT) env $(if $(ROUNDS),ROUNDS="$(ROUNDS)") $(if $(JSON),JSON="$(JSON)") $(TARGET)/debug/bench-cgroup
+
+bench-guard: deps-demo ## what a large policy of the guard costs: load, swap, memory, packets; needs root
+	@cargo build --quiet --locked --workspace --bins
+	@$(ROOT) $(TARGET)/debug/bench-guard
 
 bench-flood: deps-demo ## what floods do to the counts of steady clients; ONLY=CASE JSON=FILE; needs root
 	@cargo build --quiet --locked --workspace --bins
@@ -80,13 +84,21 @@ install: ## programs, units, manual pages, completions; PREFIX=/usr/local DESTDI
 		{ echo "$(BUILT)/$$program is missing: run \`make release\` first" >&2; exit 1; }; done
 	install -d $(addprefix $(DESTDIR)$(PREFIX)/,bin lib/systemd/system lib/sysusers.d lib/tmpfiles.d share/ibsr)
 	install -m 755 $(addprefix $(BUILT)/,$(PROGRAMS)) $(DESTDIR)$(PREFIX)/bin
-	for unit in systemd/*.service systemd/*.timer; do \
+	for unit in $(filter-out systemd/ibsr-guard%,$(wildcard systemd/*.service systemd/*.timer)); do \
 		sed 's|/usr/bin/ibsr-|$(PREFIX)/bin/ibsr-|g' $$unit > $(DESTDIR)$(PREFIX)/lib/systemd/system/$${unit##*/}; done
 	install -m 644 systemd/ibsr.sysusers $(DESTDIR)$(PREFIX)/lib/sysusers.d/ibsr.conf
 	install -m 644 systemd/ibsr.tmpfiles $(DESTDIR)$(PREFIX)/lib/tmpfiles.d/ibsr.conf
-	install -m 644 systemd/*.env systemd/*.conf $(DESTDIR)$(PREFIX)/share/ibsr
+	install -m 644 $(filter-out systemd/guard.env,$(wildcard systemd/*.env systemd/*.conf)) $(DESTDIR)$(PREFIX)/share/ibsr
 	$(BUILT)/xtask man $(DESTDIR)$(PREFIX)/share/man/man1
 	$(BUILT)/xtask completions $(DESTDIR)$(PREFIX)/share
+
+install-guard: ## the guard and its units, which `install` leaves out and nothing enables; the same variables
+	@test -x $(BUILT)/ibsr-guard || { echo "$(BUILT)/ibsr-guard is missing: run \`make release\` first" >&2; exit 1; }
+	install -d $(addprefix $(DESTDIR)$(PREFIX)/,bin lib/systemd/system share/ibsr)
+	install -m 755 $(BUILT)/ibsr-guard $(DESTDIR)$(PREFIX)/bin
+	for unit in systemd/ibsr-guard*; do \
+		sed 's|/usr/bin/ibsr-|$(PREFIX)/bin/ibsr-|g' $$unit > $(DESTDIR)$(PREFIX)/lib/systemd/system/$${unit##*/}; done
+	install -m 644 systemd/guard.env $(DESTDIR)$(PREFIX)/share/ibsr
 
 # $(1): packages. Installs those that are missing when root, else says how.
 define need
@@ -114,6 +126,12 @@ deps-bench:
 	$(call need,$(DEMO_PACKAGES) bpftool)
 deps-test: deps-fleet
 	$(call need,$(TEST_PACKAGES))
+# Unpacked, not installed: its package would take over /etc/resolv.conf.
+	@if ! test -x $(TARGET)/tools/systemd-resolved && command -v dpkg-deb > /dev/null; then \
+		echo "unpacking systemd-resolved into $(TARGET)/tools" >&2; \
+		dir=$$(mktemp -d); (cd $$dir; apt-get download -qq systemd-resolved; \
+			dpkg-deb --fsys-tarfile *.deb | tar -xO ./lib/systemd/systemd-resolved > program); \
+		install -D -m 755 $$dir/program $(TARGET)/tools/systemd-resolved; rm -r $$dir; fi
 # 570 MB, about a minute when it is missing; PySpark is a source package without sources.
 deps-fleet:
 	$(call need,$(FLEET_PACKAGES))

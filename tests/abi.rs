@@ -18,6 +18,9 @@ use ibsr_proto::cgroup_behaviour_abi::{
     BehaviourKey, BehaviourTotals, flag,
 };
 use ibsr_proto::cgroup_dns_abi::{self as dns, AddressName, DnsTotals, NameText};
+use ibsr_proto::cgroup_zone_abi::{self as zone_abi, Zone, ZoneKey};
+use ibsr_proto::guard_abi::{self as guard, Action, POLICY_LAYOUTS};
+use ibsr_proto::guard_control::{self, CONTROL_LAYOUTS};
 use ibsr_proto::pins;
 use ibsr_tests::cgroup::CgroupSensor;
 use ibsr_tests::prog::{Compiled, compilers};
@@ -93,13 +96,17 @@ fn every_struct_is_laid_out_as_its_twin() {
     for_each_sensor(|_, btf| check(btf, &LAYOUTS));
     for_each_cgroup_sensor(|_, btf| check(btf, &CGROUP_LAYOUTS));
     for_each_cgroup_sensor(|_, btf| check(btf, &BEHAVIOUR_LAYOUTS));
+    let probe = probe();
+    let btf = Btf::from_path(probe.path()).expect("the object has BTF");
+    check(&btf, &POLICY_LAYOUTS);
+    check(&btf, &CONTROL_LAYOUTS);
 }
 
 /// Two fields of one size that changed places keep every size and offset: the names tell.
 #[test]
 fn a_swap_of_two_fields_is_noticed() {
     let check = |btf: &Btf<'_>, layouts: &[Layout]| {
-        for layout in layouts {
+        for layout in layouts.iter().filter(|layout| layout.fields.len() > 1) {
             let mut fields: Vec<Field> = layout.fields.to_vec();
             let (a, b) = (fields[0].name, fields[1].name);
             (fields[0].name, fields[1].name) = (b, a);
@@ -110,6 +117,10 @@ fn a_swap_of_two_fields_is_noticed() {
     for_each_sensor(|_, btf| check(btf, &LAYOUTS));
     for_each_cgroup_sensor(|_, btf| check(btf, &CGROUP_LAYOUTS));
     for_each_cgroup_sensor(|_, btf| check(btf, &BEHAVIOUR_LAYOUTS));
+    let probe = probe();
+    let btf = Btf::from_path(probe.path()).expect("the object has BTF");
+    check(&btf, &POLICY_LAYOUTS);
+    check(&btf, &CONTROL_LAYOUTS);
 }
 
 /// Values of one enumeration of the probe.
@@ -156,6 +167,9 @@ fn every_enumeration_has_the_values_of_its_twin() {
         flag::ALL.map(|(bit, name)| (format!("IBSR_FLAG_{}", name.to_uppercase()), i64::from(bit)));
     assert_eq!(values(&btf, "ibsr_behaviour_flag"), flags.into());
     check("ibsr_xdp_mode", "IBSR_XDP_", &|value| Some(XdpMode::from_abi(value)?.as_str()));
+    let actions = Action::ALL
+        .map(|action| (format!("IBSR_GUARD_{}", action.as_str().to_uppercase()), action as i64));
+    assert_eq!(values(&btf, "ibsr_guard_action"), actions.into());
 }
 
 #[test]
@@ -197,6 +211,19 @@ fn every_constant_is_that_of_its_twin() {
         ("PROBE_NAME_TTL_MIN_S", i64::from(dns::NAME_TTL_MIN_S)),
         ("PROBE_NAME_TTL_MAX_S", i64::from(dns::NAME_TTL_MAX_S)),
         ("PROBE_DEFAULT_MAX_NAMES", i64::from(dns::DEFAULT_MAX_NAMES)),
+        ("PROBE_DEFAULT_MAX_ZONES", i64::from(zone_abi::DEFAULT_MAX_ZONES)),
+        ("PROBE_ZONE_LABELS", zone_abi::ZONE_LABELS as i64),
+        ("PROBE_NAME_BITMAP_BITS", zone_abi::NAME_BITMAP_BITS as i64),
+        ("PROBE_ZONE_BITMAP_BITS", zone_abi::ZONE_BITMAP_BITS as i64),
+        ("PROBE_GUARD_LEAVES", guard::LEAVES as i64),
+        ("PROBE_GUARD_NAME_BYTES", guard::NAME_BYTES as i64),
+        ("PROBE_GUARD_SLOTS", i64::from(guard::SLOTS)),
+        ("PROBE_GUARD_DIMENSIONS", guard::DIMENSIONS as i64),
+        ("PROBE_GUARD_PROTOCOL_ROWS", i64::from(guard::PROTOCOL_ROWS)),
+        ("PROBE_GUARD_PORT_ROWS", i64::from(guard::PORT_ROWS)),
+        ("PROBE_GUARD_LEASE_S", i64::from(guard_control::MAX_LEASE_S)),
+        ("PROBE_GUARD_PEER_S", i64::from(guard_control::PEER_S)),
+        ("PROBE_GUARD_PEERS", i64::from(guard_control::PEERS)),
     ];
     let expected = expected.map(|(name, value)| (name.to_owned(), value)).into();
     assert_eq!(values(&btf, "abi_constants"), expected);
@@ -227,7 +254,8 @@ fn every_table_of_the_cgroup_sensor_has_the_type_and_sizes_of_its_twin() {
     let (rows, apps) = (behaviour_abi::DEFAULT_MAX_BEHAVIOURS, behaviour_abi::DEFAULT_MAX_APPS);
     let row = (MapType::LruHash, size_of::<BehaviourKey>(), size_of::<Behaviour>(), rows);
     let baseline = behaviour_abi::MAX_BASELINE;
-    let expected: [(&str, Shape); 11] = [
+    let max_zones = zone_abi::DEFAULT_MAX_ZONES;
+    let expected: [(&str, Shape); 13] = [
         ("ibsr_behaviour", row),
         ("ibsr_app_window", (MapType::LruHash, size_of::<AppKey>(), size_of::<AppWindow>(), apps)),
         ("ibsr_baseline", (MapType::LpmTrie, size_of::<BaselineKey>(), 4, baseline)),
@@ -239,6 +267,8 @@ fn every_table_of_the_cgroup_sensor_has_the_type_and_sizes_of_its_twin() {
         ("ibsr_names", (MapType::LruHash, 16, size_of::<AddressName>(), max_names)),
         ("ibsr_name_texts", (MapType::LruHash, 8, size_of::<NameText>(), max_names)),
         ("ibsr_dns_totals", (MapType::PercpuArray, 4, size_of::<DnsTotals>(), 1)),
+        ("ibsr_zones", (MapType::LruHash, size_of::<ZoneKey>(), size_of::<Zone>(), max_zones)),
+        ("ibsr_zone_texts", (MapType::LruHash, 8, size_of::<NameText>(), max_zones)),
     ];
     for_each_cgroup_sensor(|compiled, _| {
         let mut maps = maps(compiled);

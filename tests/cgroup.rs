@@ -29,6 +29,8 @@ mod tcp;
 mod udp;
 #[path = "cgroup/wire.rs"]
 mod wire;
+#[path = "cgroup/zones.rs"]
+mod zones;
 
 use std::net::{IpAddr, SocketAddr};
 

@@ -10,6 +10,7 @@ use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use ibsr_tests::beside;
 use ibsr_tests::process::{Said, program, say};
 use ibsr_tests::segments::{FIRST_SEQ, SegmentSpec, Traffic};
 use serde_json::Value;
@@ -295,7 +296,7 @@ fn wrong_keys_and_missing_bundles_are_errors_that_name_the_file() {
     assert!(said[0].starts_with("the archive: failed to unpack it"), "{said:?}");
 }
 
-/// Of two days that are there one was folded: the manifest says which.
+/// Of two days that are there one was folded: the manifest says which, of either sensor.
 #[test]
 fn a_bundle_of_some_days_comes_out_of_all_inputs() {
     let place = Place::new();
@@ -303,12 +304,24 @@ fn a_bundle_of_some_days_comes_out_of_all_inputs() {
     let mut simulate = report();
     simulate.arg("simulate").args(["--days", "2", "--clients", "5", "--out"]).arg(&site);
     let _said = say(&mut simulate).expect_code(0);
+    let _flows = beside::write(&site, |_| true);
     let mut fold = report();
     fold.arg("fold").arg(&site).args(["--day", "2026-01-06", "-o"]).arg(&partial);
     let _said = say(&mut fold).expect_code(0);
     let mut merge = report();
     merge.arg("merge").arg(partial).args(["--now", NOW]).arg("--bundle").arg(place.path("day"));
     let _said = say(merge.arg("--key").arg(place.path("key.key"))).expect_code(1);
-    assert!(place.text("day/manifest.json").contains(r#""days":["2026-01-06"]"#));
+    let manifest: Value = serde_json::from_str(&place.text("day/manifest.json")).expect("JSON");
+    let hosts = manifest["hosts"].as_array().expect("a list");
+    let scopes: Vec<_> = hosts.iter().map(|host| (&host["scope"], &host["days"])).collect();
+    let days = serde_json::json!(["2026-01-06"]);
+    assert_eq!(scopes, [(&"cg-web".into(), &days), (&"xdp-sim0".into(), &days)]);
+    let proof = hosts[0]["proof"].as_str().expect("text");
+    assert!(
+        proof.starts_with("every exit of the program returns the value that allows"),
+        "{proof}"
+    );
+    let labels = manifest["label_definition"].as_str().expect("text");
+    assert!(labels.starts_with("by connections"), "{labels}");
     assert_eq!(faults(&mut place.again("day", "site")), <[&str; 0]>::default());
 }

@@ -7,12 +7,22 @@ mod bucket;
 mod cgroups;
 #[path = "report/duckdb.rs"]
 mod duckdb;
+#[path = "report/egress.rs"]
+mod egress;
+#[path = "report/egress_bundle.rs"]
+mod egress_bundle;
+#[path = "report/egress_golden.rs"]
+mod egress_golden;
+#[path = "report/egress_stage.rs"]
+mod egress_stage;
 #[path = "report/engines.rs"]
 mod engines;
 #[path = "report/faults.rs"]
 mod faults;
 #[path = "report/golden.rs"]
 mod golden;
+#[path = "report/labels.rs"]
+mod labels;
 #[path = "report/same_bytes.rs"]
 mod same_bytes;
 #[path = "report/truth.rs"]

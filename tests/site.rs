@@ -18,6 +18,8 @@ use ibsr_tests::frames::Frame;
 use ibsr_tests::prog::Sensor;
 use test_tag::tag;
 
+#[path = "site/both.rs"]
+mod both;
 #[path = "site/pending.rs"]
 mod pending;
 

@@ -17,7 +17,7 @@
 #include <linux/types.h>
 #include "ibsr_cgroup_dns_abi.h"
 
-#define IBSR_CGROUP_ABI_VERSION 2
+#define IBSR_CGROUP_ABI_VERSION 3
 #define IBSR_COMM_BYTES		16 /* TASK_COMM_LEN */
 #define IBSR_CGROUP_PATH_BYTES	256
 
@@ -194,10 +194,13 @@ struct ibsr_cg_meta {
 	__u64 window_ns;  /* length of a window, and the limits of behaviour */
 	__u64 volume_out_bytes;
 	__u64 failed_connects;
+	__u64 zone_name_bytes;
 	__u64 baseline_hash; /* of the destinations that were given; 0: none */
 	__u32 regular_cv_percent;
 	__u32 regular_count;
 	__u32 internal_peer_bits;
+	__u32 zone_name_bits;
+	__u32 nxdomain_zone_bits;
 	__u32 baseline_entries;
 	__u32 max_names;
 	__u32 resolver_count; /* 0: names are learned from whoever was asked */
@@ -216,6 +219,6 @@ IBSR_CGROUP_ASSERT(sizeof(struct ibsr_flow_key) == 32);
 IBSR_CGROUP_ASSERT(sizeof(struct ibsr_flow) == 160);
 IBSR_CGROUP_ASSERT(sizeof(struct ibsr_owner) == 112);
 IBSR_CGROUP_ASSERT(sizeof(struct ibsr_cgroup_totals) == 32 * 8);
-IBSR_CGROUP_ASSERT(sizeof(struct ibsr_cg_meta) == 456 + IBSR_CGROUP_PATH_BYTES);
+IBSR_CGROUP_ASSERT(sizeof(struct ibsr_cg_meta) == 472 + IBSR_CGROUP_PATH_BYTES);
 
 #endif /* IBSR_CGROUP_ABI_H */

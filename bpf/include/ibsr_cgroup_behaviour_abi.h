@@ -11,6 +11,7 @@
 #define IBSR_CGROUP_BEHAVIOUR_ABI_H
 
 #include <linux/types.h>
+#include "ibsr_cgroup_zone_abi.h"
 
 /* Default sizes: some 4 MiB and 1 MiB. */
 #define IBSR_DEFAULT_MAX_BEHAVIOURS 20000
@@ -58,10 +59,13 @@ struct ibsr_baseline_key {
 enum ibsr_behaviour_flag {
 	IBSR_FLAG_REGULAR_INTERVALS = 0x1,     /* of a destination */
 	IBSR_FLAG_NOT_IN_BASELINE = 0x2,       /* of a destination */
-	IBSR_FLAG_VOLUME_OUT = 0x4,	       /* of an application, in a window */
+	IBSR_FLAG_VOLUME_OUT = 0x4,	       /* of an application or a zone, in a window */
 	IBSR_FLAG_MANY_INTERNAL_PEERS = 0x8,   /* of an application, in a window */
 	IBSR_FLAG_MANY_FAILED_CONNECTS = 0x10, /* of an application, in a window */
 	IBSR_FLAG_IN_BASELINE = 0x20, /* of a destination: no finding, it silences the first */
+	IBSR_FLAG_MANY_NAMES = 0x40,  /* of a zone, in a window */
+	IBSR_FLAG_NAME_VOLUME = 0x80, /* of a zone, in a window */
+	IBSR_FLAG_MANY_NXDOMAIN_ZONES = 0x100, /* of an application, in a window */
 };
 
 struct ibsr_behaviour {
@@ -94,9 +98,13 @@ struct ibsr_app_window {
 	__u64 bytes_out;
 	__u64 window_bytes_out; /* to what is neither internal nor near */
 	__u64 window_failed;
+	__u64 nxdomain;		/* answers that a name does not exist */
 	__u32 window_peer_bits; /* bits set in the map of internal peers */
 	__u32 flags;
 	__u64 peer_bitmap[IBSR_PEER_BITMAP_BITS / 64];
+	__u64 nxdomain_bitmap[IBSR_ZONE_BITMAP_BITS / 64];
+	__u32 window_nxdomain_bits; /* bits set in the map of zones without the name */
+	__u32 pad;
 };
 
 /* One instance for each possible CPU. connects = sum over rows + connects_lost + evicted. */
@@ -109,13 +117,18 @@ struct ibsr_behaviour_totals {
 	__u64 bytes_lost; /* noted, but the row was evicted */
 	__u64 rows_inserted;
 	__u64 apps_inserted;
+	__u64 zone_questions;  /* = sum over rows of zones + zone_lost + evicted */
+	__u64 zone_lost;       /* no entry could be had */
+	__u64 zone_no_owner;   /* questions of an unknown application: in no row */
+	__u64 zone_bytes_lost; /* noted, of a name whose zone was evicted */
+	__u64 zones_inserted;
 };
 
 _Static_assert(sizeof(struct ibsr_app_key) == 16, "layout");
 _Static_assert(sizeof(struct ibsr_behaviour_key) == 32, "layout");
 _Static_assert(sizeof(struct ibsr_baseline_key) == 36, "layout");
 _Static_assert(sizeof(struct ibsr_behaviour) == 120, "layout");
-_Static_assert(sizeof(struct ibsr_app_window) == 200, "layout");
-_Static_assert(sizeof(struct ibsr_behaviour_totals) == 64, "layout");
+_Static_assert(sizeof(struct ibsr_app_window) == 248, "layout");
+_Static_assert(sizeof(struct ibsr_behaviour_totals) == 104, "layout");
 
 #endif /* IBSR_CGROUP_BEHAVIOUR_ABI_H */

@@ -36,6 +36,7 @@ struct ibsr_address_name {
  * than the array the beginning is kept. Its key is a 64-bit hash over all of it. */
 struct ibsr_name_text {
 	__u64 met_boot_ns;
+	__u64 zone;	  /* key of the zone it is in; 0 where behaviour is not analysed */
 	__u16 wire_bytes; /* of the whole name, with the root's zero */
 	__u8 pad[6];
 	__u8 wire[IBSR_NAME_BYTES]; /* zero behind the name */
@@ -88,7 +89,7 @@ struct ibsr_dns_totals {
 };
 
 _Static_assert(sizeof(struct ibsr_address_name) == 56, "layout");
-_Static_assert(sizeof(struct ibsr_name_text) == 144, "layout");
+_Static_assert(sizeof(struct ibsr_name_text) == 152, "layout");
 _Static_assert(sizeof(struct ibsr_dns_totals) == 35 * 8, "layout");
 
 #endif /* IBSR_CGROUP_DNS_ABI_H */

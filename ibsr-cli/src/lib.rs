@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! What the command lines share: how a program ends, how it logs, how sizes and durations
-//! are written, and the text behind completions and manual pages.
+//! are written, and the text behind completions and manual pages. Of those that load and
+//! attach also which rights they keep and which directories of pins they trust.
 //!
 //! Nothing here knows what any of the programs does.
 
@@ -9,7 +10,10 @@
 mod finish;
 mod format;
 mod generate;
+pub mod hint;
 mod logging;
+pub mod pindir;
+pub mod privilege;
 mod quantity;
 mod table;
 

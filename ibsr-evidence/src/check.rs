@@ -5,11 +5,12 @@ use jiff::{SignedDuration, Timestamp};
 use serde::Deserialize;
 
 use crate::canonical::canonical;
-use crate::error::{EvidenceError, ManifestError};
+use crate::error::EvidenceError;
+use crate::guard_manifest::GuardManifest;
 use crate::key::{PublicKey, SecretKey};
-use crate::manifest::{Manifest, SCHEMA};
+use crate::manifest::Manifest;
 use crate::signature::Signature;
-use crate::validate::validate;
+use crate::validate::{Claims, schema, validate};
 
 /// Largest manifest: a quarter of a million segments of 250 bytes each.
 pub const MAX_MANIFEST_BYTES: usize = 64 << 20;
@@ -22,13 +23,18 @@ pub const MAX_SKEW_S: i64 = 300;
 /// The manifest contradicts itself, has a number that is not exact everywhere, or is larger
 /// than [`MAX_MANIFEST_BYTES`]: whatever [`check`] would refuse is not signed.
 pub fn seal(manifest: &Manifest, key: &SecretKey) -> Result<(Vec<u8>, String), EvidenceError> {
-    validate(manifest)?;
-    let bytes = canonical(manifest)?;
-    if bytes.len() > MAX_MANIFEST_BYTES {
-        return Err(EvidenceError::TooLarge(bytes.len()));
-    }
-    let text = Signature::sign(&bytes, key).to_text();
-    Ok((bytes, text))
+    seal_claims(manifest, key)
+}
+
+/// The same of a manifest for the guard.
+///
+/// # Errors
+/// As [`seal`].
+pub fn seal_guard(
+    manifest: &GuardManifest,
+    key: &SecretKey,
+) -> Result<(Vec<u8>, String), EvidenceError> {
+    seal_claims(manifest, key)
 }
 
 /// The manifest that one of the `trusted` keys signed and that is good at `now`.
@@ -46,14 +52,46 @@ pub fn check(
     trusted: &[PublicKey],
     now: Timestamp,
 ) -> Result<Manifest, EvidenceError> {
-    if manifest.len() > MAX_MANIFEST_BYTES {
-        return Err(EvidenceError::TooLarge(manifest.len()));
+    check_claims(manifest, signature, trusted, now)
+}
+
+/// The same of a manifest for the guard. What its subject names is not looked at either.
+///
+/// # Errors
+/// As [`check`].
+pub fn check_guard(
+    manifest: &[u8],
+    signature: &str,
+    trusted: &[PublicKey],
+    now: Timestamp,
+) -> Result<GuardManifest, EvidenceError> {
+    check_claims(manifest, signature, trusted, now)
+}
+
+fn seal_claims(claims: &impl Claims, key: &SecretKey) -> Result<(Vec<u8>, String), EvidenceError> {
+    validate(claims)?;
+    let bytes = canonical(claims)?;
+    if bytes.len() > MAX_MANIFEST_BYTES {
+        return Err(EvidenceError::TooLarge(bytes.len()));
     }
-    Signature::parse(signature)?.verify(manifest, trusted)?;
-    let read = read(manifest)?;
-    validate(&read)?;
-    check_time(&read, now)?;
-    Ok(read)
+    let text = Signature::sign(&bytes, key).to_text();
+    Ok((bytes, text))
+}
+
+fn check_claims<C: Claims>(
+    bytes: &[u8],
+    signature: &str,
+    trusted: &[PublicKey],
+    now: Timestamp,
+) -> Result<C, EvidenceError> {
+    if bytes.len() > MAX_MANIFEST_BYTES {
+        return Err(EvidenceError::TooLarge(bytes.len()));
+    }
+    Signature::parse(signature)?.verify(bytes, trusted)?;
+    let claims: C = read(bytes)?;
+    validate(&claims)?;
+    check_time(claims.lifetime(), now)?;
+    Ok(claims)
 }
 
 /// The schema alone, so that one of another time is named and not its first odd field.
@@ -62,17 +100,14 @@ struct Head {
     schema: String,
 }
 
-fn read(bytes: &[u8]) -> Result<Manifest, EvidenceError> {
+fn read<C: Claims>(bytes: &[u8]) -> Result<C, EvidenceError> {
     let head: Head = serde_json::from_slice(bytes).map_err(EvidenceError::Json)?;
-    if head.schema != SCHEMA {
-        return Err(ManifestError::Schema(head.schema).into());
-    }
-    let manifest: Manifest = serde_json::from_slice(bytes).map_err(EvidenceError::Json)?;
-    if canonical(&manifest)? == bytes { Ok(manifest) } else { Err(EvidenceError::NotCanonical) }
+    schema::<C>(&head.schema)?;
+    let claims: C = serde_json::from_slice(bytes).map_err(EvidenceError::Json)?;
+    if canonical(&claims)? == bytes { Ok(claims) } else { Err(EvidenceError::NotCanonical) }
 }
 
-fn check_time(manifest: &Manifest, now: Timestamp) -> Result<(), EvidenceError> {
-    let (from, to) = (manifest.created_at, manifest.expires_at);
+fn check_time((from, to): (Timestamp, Timestamp), now: Timestamp) -> Result<(), EvidenceError> {
     if now >= to {
         return Err(EvidenceError::Expired { at: to, now });
     }
@@ -85,7 +120,8 @@ fn check_time(manifest: &Manifest, now: Timestamp) -> Result<(), EvidenceError> 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::error::{CanonicalError, SignatureError};
+    use crate::error::{CanonicalError, ManifestError, SignatureError};
+    use crate::manifest::SCHEMA;
     use crate::sample::{created_at, manifest};
 
     fn key() -> SecretKey {
@@ -216,7 +252,8 @@ mod tests {
     fn a_later_schema_is_named() {
         let checked = check_signed(br#"{"schema":"ibsr-evidence/2"}"#);
         let Err(EvidenceError::Manifest(error)) = checked else { panic!("{checked:?}") };
-        assert_eq!(error, ManifestError::Schema("ibsr-evidence/2".to_owned()));
+        let said = "ibsr-evidence/2".to_owned();
+        assert_eq!(error, ManifestError::Schema { said, expected: SCHEMA });
     }
 
     #[test]

@@ -81,8 +81,13 @@ pub enum SignatureError {
 #[non_exhaustive]
 pub enum ManifestError {
     /// Another schema, or version of it.
-    #[error("the manifest has schema `{0}`, not `ibsr-evidence/1`")]
-    Schema(String),
+    #[error("the manifest has schema `{said}`, not `{expected}`")]
+    Schema {
+        /// What it says.
+        said: String,
+        /// What was to be read.
+        expected: &'static str,
+    },
     /// It is valid for no time, or for too long.
     #[error("the manifest is valid from {from} to {to}: not 1 s to 14 days")]
     Lifetime {
@@ -105,6 +110,23 @@ pub enum ManifestError {
     /// A file that every bundle holds, or one that none does.
     #[error("the manifest lists {0}, not the five files of a bundle")]
     Files(String),
+    /// A file that no bundle for the guard holds, one too few, or another order.
+    #[error("the manifest lists {0}, not files of a bundle for the guard with its policy")]
+    GuardFiles(String),
+    /// The policy in the bundle is not the one that was proven.
+    #[error("the manifest's policy has SHA-256 `{is}`, and its subject says `{said}`")]
+    Policy {
+        /// What the subject says.
+        said: Digest,
+        /// That of the file.
+        is: Digest,
+    },
+    /// More would have been denied than was judged.
+    #[error("the manifest has more denials than verdicts")]
+    Counts,
+    /// A ready verdict that rests on nothing.
+    #[error("the verdict is ready, and the manifest has no `{0}`")]
+    Nothing(&'static str),
     /// A text that is in it and its hash do not agree.
     #[error("the manifest's rules have SHA-256 `{is}`, and it says `{said}`")]
     Rules {

@@ -27,8 +27,20 @@ impl KeyId {
         Self(*id)
     }
 
+    /// The 8 bytes.
+    #[must_use]
+    pub const fn to_bytes(self) -> [u8; 8] {
+        self.0
+    }
+
     pub(crate) fn parse(text: &str) -> Option<Self> {
         parse_hex(text).map(Self)
+    }
+}
+
+impl From<[u8; 8]> for KeyId {
+    fn from(bytes: [u8; 8]) -> Self {
+        Self(bytes)
     }
 }
 

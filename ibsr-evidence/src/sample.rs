@@ -4,6 +4,9 @@
 use jiff::{SignedDuration, Timestamp};
 
 use crate::digest::Digest;
+use crate::guard_manifest::{
+    GUARD_FILES, GUARD_POLICY, GUARD_SCHEMA, GuardLimits, GuardManifest, Subject,
+};
 use crate::item::Item;
 use crate::manifest::{
     FILES, Gaps, Gate, GateKind, Host, LIFETIME_S, Limits, Manifest, Period, SCHEMA, SearchStep,
@@ -89,5 +92,42 @@ pub(crate) fn manifest() -> Manifest {
             top: 20,
             by: "syn".to_owned(),
         },
+    }
+}
+
+/// One for the guard.
+pub(crate) fn guard_manifest() -> GuardManifest {
+    let Manifest { tool, created_at, expires_at, period, inputs, merkle_root, gates, .. } =
+        manifest();
+    let files = GUARD_FILES.map(|name| Item::of(name, name.as_bytes())).to_vec();
+    GuardManifest {
+        schema: GUARD_SCHEMA.to_owned(),
+        tool,
+        created_at,
+        expires_at,
+        period,
+        inputs,
+        merkle_root,
+        subject: Subject {
+            host: "a".to_owned(),
+            machine_sha256: Digest::of(b"machine"),
+            cgroup: "system.slice/app.service".to_owned(),
+            policy_sha256: Digest::of(GUARD_POLICY.as_bytes()),
+            identities_sha256: Digest::of(b"identities"),
+            object_sha256: Digest::of(b"object"),
+        },
+        judged: 1000,
+        would_deny: 10,
+        lost: 0,
+        gates,
+        limits: GuardLimits {
+            destinations_ppb: 1_000_000,
+            connections_ppb: 100_000,
+            alpha_ppb: 50_000_000,
+            budget_denials: 5,
+        },
+        verdict: Verdict::ReadyCanary,
+        canary_percent: Some(10),
+        files,
     }
 }

@@ -2,51 +2,85 @@
 //! What a manifest must satisfy in itself, whoever signed it. A program that makes one is
 //! held to the same as one that relies on it, so nothing that is signed fails later.
 
-use jiff::SignedDuration;
+use jiff::{SignedDuration, Timestamp};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
 
 use crate::digest::Digest;
 use crate::error::ManifestError;
+use crate::item::Item;
 use crate::manifest::{FILES, Gate, GateKind, LIFETIME_S, Manifest, SCHEMA, Verdict};
 use crate::merkle;
 
-/// Checks all that does not need a clock, a key or a file.
-pub(crate) fn validate(manifest: &Manifest) -> Result<(), ManifestError> {
-    if manifest.schema != SCHEMA {
-        return Err(ManifestError::Schema(manifest.schema.clone()));
-    }
-    lifetime(manifest)?;
-    order(manifest)?;
-    hashes(manifest)?;
-    manifest.gates.iter().try_for_each(|gate| check_gate(gate, manifest.verdict))?;
-    if manifest.verdict.is_ready() && manifest.is_provisional {
-        return Err(ManifestError::Provisional);
-    }
-    canary(manifest)
+/// What is signed as a manifest, of whichever kind.
+pub(crate) trait Claims: Serialize + DeserializeOwned {
+    /// The only schema that this version reads.
+    const SCHEMA: &'static str;
+
+    /// The schema that it says it has.
+    fn schema(&self) -> &str;
+
+    /// When it was made and when it ends.
+    fn lifetime(&self) -> (Timestamp, Timestamp);
+
+    /// Checks what only this kind claims.
+    fn validate(&self) -> Result<(), ManifestError>;
 }
 
-fn lifetime(manifest: &Manifest) -> Result<(), ManifestError> {
-    let (from, to) = (manifest.created_at, manifest.expires_at);
-    let longest = SignedDuration::from_secs(LIFETIME_S);
+/// Checks all that does not need a clock, a key or a file.
+pub(crate) fn validate<C: Claims>(claims: &C) -> Result<(), ManifestError> {
+    schema::<C>(claims.schema())?;
+    let (from, to) = claims.lifetime();
     let lasts = to.duration_since(from);
-    if lasts <= SignedDuration::ZERO || lasts > longest {
+    if lasts <= SignedDuration::ZERO || lasts > SignedDuration::from_secs(LIFETIME_S) {
         return Err(ManifestError::Lifetime { from, to });
     }
-    Ok(())
+    claims.validate()
 }
 
-fn order(manifest: &Manifest) -> Result<(), ManifestError> {
-    let lists = [("inputs", manifest.inputs.is_sorted()), ("hosts", manifest.hosts.is_sorted())];
-    match lists.iter().find(|(_, is_sorted)| !is_sorted) {
-        Some((name, _)) => Err(ManifestError::Order(name)),
-        None => Ok(()),
+/// Whether a schema is that of such claims.
+pub(crate) fn schema<C: Claims>(said: &str) -> Result<(), ManifestError> {
+    if said == C::SCHEMA {
+        return Ok(());
+    }
+    Err(ManifestError::Schema { said: said.to_owned(), expected: C::SCHEMA })
+}
+
+impl Claims for Manifest {
+    const SCHEMA: &'static str = SCHEMA;
+
+    fn schema(&self) -> &str {
+        &self.schema
+    }
+
+    fn lifetime(&self) -> (Timestamp, Timestamp) {
+        (self.created_at, self.expires_at)
+    }
+
+    fn validate(&self) -> Result<(), ManifestError> {
+        inputs(&self.inputs, self.merkle_root)?;
+        if !self.hosts.is_sorted() {
+            return Err(ManifestError::Order("hosts"));
+        }
+        rules_and_files(self)?;
+        gates(&self.gates, self.verdict)?;
+        if self.verdict.is_ready() && self.is_provisional {
+            return Err(ManifestError::Provisional);
+        }
+        canary(self.verdict, self.canary_percent)
     }
 }
 
-fn hashes(manifest: &Manifest) -> Result<(), ManifestError> {
-    let is = merkle::root(manifest.inputs.iter().map(|input| input.sha256));
-    if is != manifest.merkle_root {
-        return Err(ManifestError::MerkleRoot { said: manifest.merkle_root, is });
+/// Inputs have one order, and their root is that of their hashes.
+pub(crate) fn inputs(inputs: &[Item], said: Digest) -> Result<(), ManifestError> {
+    if !inputs.is_sorted() {
+        return Err(ManifestError::Order("inputs"));
     }
+    let is = merkle::root(inputs.iter().map(|input| input.sha256));
+    if is == said { Ok(()) } else { Err(ManifestError::MerkleRoot { said, is }) }
+}
+
+fn rules_and_files(manifest: &Manifest) -> Result<(), ManifestError> {
     let is = Digest::of(manifest.settings.rules.as_bytes());
     let said = manifest.searched_rules_sha256;
     if is != said {
@@ -54,6 +88,11 @@ fn hashes(manifest: &Manifest) -> Result<(), ManifestError> {
     }
     let names: Vec<&str> = manifest.files.iter().map(|file| file.name.as_str()).collect();
     if names == FILES { Ok(()) } else { Err(ManifestError::Files(format!("{names:?}"))) }
+}
+
+/// Each gate says what its numbers say, and the verdict what the gates say.
+pub(crate) fn gates(gates: &[Gate], verdict: Verdict) -> Result<(), ManifestError> {
+    gates.iter().try_for_each(|gate| check_gate(gate, verdict))
 }
 
 fn check_gate(gate: &Gate, verdict: Verdict) -> Result<(), ManifestError> {
@@ -83,10 +122,11 @@ fn binds(kind: GateKind, verdict: Verdict) -> bool {
     }
 }
 
-fn canary(manifest: &Manifest) -> Result<(), ManifestError> {
-    let fits = match manifest.canary_percent {
-        Some(percent) => manifest.verdict == Verdict::ReadyCanary && (1..=100).contains(&percent),
-        None => manifest.verdict != Verdict::ReadyCanary,
+/// A canary has a share and nothing else has.
+pub(crate) fn canary(verdict: Verdict, percent: Option<u8>) -> Result<(), ManifestError> {
+    let fits = match percent {
+        Some(percent) => verdict == Verdict::ReadyCanary && (1..=100).contains(&percent),
+        None => verdict != Verdict::ReadyCanary,
     };
     if fits { Ok(()) } else { Err(ManifestError::Canary) }
 }
@@ -94,7 +134,6 @@ fn canary(manifest: &Manifest) -> Result<(), ManifestError> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::item::Item;
     use crate::sample::{gate, manifest};
 
     fn after(change: impl FnOnce(&mut Manifest)) -> Result<(), ManifestError> {
@@ -111,7 +150,8 @@ mod tests {
     #[test]
     fn another_schema_is_named() {
         let refused = after(|manifest| manifest.schema = "ibsr-evidence/2".to_owned());
-        assert_eq!(refused, Err(ManifestError::Schema("ibsr-evidence/2".to_owned())));
+        let said = "ibsr-evidence/2".to_owned();
+        assert_eq!(refused, Err(ManifestError::Schema { said, expected: SCHEMA }));
     }
 
     /// One second to 14 days, both ends included.

@@ -5,9 +5,8 @@ use std::fs;
 use std::path::Path;
 
 use anyhow::{Context as _, Result};
+use ibsr_cli::hint::with_hint;
 use ibsr_proto::baseline::Baseline;
-
-use crate::hint::with_hint;
 
 /// Reads it.
 ///

@@ -8,10 +8,9 @@ use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result};
+use ibsr_cli::hint::with_hint;
 use ibsr_proto::pins::Scope;
 use rustix::fs::fstatfs;
-
-use crate::hint::with_hint;
 
 /// `f_type` of version 2, <linux/magic.h>.
 const CGROUP2_MAGIC: u64 = 0x6367_7270;

@@ -9,6 +9,8 @@ use std::path::Path;
 
 use anyhow::{Context as _, Result};
 use ibsr_cli::Answer;
+use ibsr_cli::pindir::is_pin_root;
+use ibsr_cli::privilege;
 use ibsr_proto::pins::Scope;
 use serde::Serialize;
 
@@ -19,7 +21,7 @@ use crate::kernel::{self, XdpState};
 use crate::preflight::{
     ACT_BASIC, ACT_RX_SG, SINGLE_BUFFER_MTU, release, require_cgroup, require_frags,
 };
-use crate::{netdev, out, pindir, privilege};
+use crate::{netdev, out};
 use ibsr_cli::Format;
 
 /// Schema of `--format json`.
@@ -249,7 +251,7 @@ fn programs(ifindex: u32, scope: &Scope, pin_root: &Path) -> Item {
 }
 
 fn pins(pin_root: &Path) -> Item {
-    match pindir::is_pin_root(pin_root) {
+    match is_pin_root(pin_root) {
         Ok(true) => Item::fine("pins", pin_root.display().to_string()),
         Ok(false) => Item::fine("pins", format!("{}, to be made", pin_root.display())),
         Err(error) => Item::stops("pins", &error.into()),

@@ -118,10 +118,11 @@ pub enum Command {
         #[arg(long, value_enum, default_value_t = Format::Text)]
         format: Format,
     },
-    /// Prove, load and run the sensor on a few frames, without attaching it
+    /// Prove, load and run the sensors on a few frames, without attaching them
     ///
     /// Prints the proof, the digest that `meta` would carry and what the kernel loaded.
-    /// Nothing is pinned and no interface is touched. Takes well below a second.
+    /// The programs for cgroups are proven and loaded only: they need sockets to run. Nothing is
+    /// pinned, no interface and no cgroup is touched. Takes a few seconds.
     #[command(after_help = "Examples:\n  ibsr-loader selftest\n  ibsr-loader selftest -vv")]
     Selftest,
     /// For packagers.

@@ -7,14 +7,15 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result};
 use ibsr_cli::Answer;
+use ibsr_cli::pindir::{PinRoot, names_in};
+use ibsr_cli::privilege;
 use ibsr_proto::pins::{LINK, Scope};
 use tracing::{info, warn};
 
 use crate::installed;
 use crate::kernel;
 use crate::out;
-use crate::pindir::{self, PinRoot};
-use crate::privilege;
+use crate::pindir;
 
 /// Runs the subcommand.
 ///
@@ -28,7 +29,7 @@ pub fn run(pin_root: &Path, scope: Option<&Scope>, dry_run: bool) -> Result<Answ
     };
     let scopes = match scope {
         Some(scope) => vec![scope.clone()],
-        None => root.scopes()?,
+        None => pindir::scopes(root.path())?,
     };
     let mut is_any = false;
     for one in &scopes {
@@ -89,7 +90,7 @@ fn check_cgroup(dirs: &[PathBuf; 2]) -> Result<Vec<PathBuf>> {
 /// # Errors
 /// When a pin cannot be removed.
 pub fn take_off(dir: &Path) -> Result<Vec<String>> {
-    let names = pindir::names_in(dir)?;
+    let names = names_in(dir)?;
     let is_link = |name: &&String| name.starts_with(LINK) && pindir::is_ours(dir, name);
     let links: Vec<_> = names
         .iter()

@@ -29,7 +29,6 @@ mod out;
 mod pindir;
 mod plan;
 mod preflight;
-mod privilege;
 mod selftest;
 mod status;
 mod upgrade;

@@ -10,11 +10,12 @@ use std::thread::sleep;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result};
+use ibsr_cli::hint::with_hint;
 use ibsr_proto::abi::hex;
 use rustix::net::netdevice::{index_to_name, name_to_index};
 use tracing::info;
 
-use crate::hint::{missing_interface, with_hint};
+use crate::hint::missing_interface;
 use crate::installed::xdp::PROGRAM_NAME;
 use crate::kernel;
 

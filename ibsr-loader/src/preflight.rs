@@ -5,9 +5,9 @@
 use std::io;
 
 use anyhow::{Context as _, Result};
+use ibsr_cli::hint::{explain_bpf, refused_although_capable, with_hint};
 use ibsr_proto::abi::XdpMode;
 
-use crate::hint::{explain_bpf, refused_although_capable, with_hint};
 use crate::kernel;
 
 /// Bit of `enum netdev_xdp_act`, `<linux/netdev.h>`: the driver runs XDP programs.

@@ -338,6 +338,17 @@ pub(crate) const fn hash_layouts(layouts: &[Layout]) -> u64 {
     hash
 }
 
+/// Text in front of its padding with zeros.
+pub(crate) fn padded_text(bytes: &[u8]) -> String {
+    let end = bytes.iter().position(|&byte| byte == 0).unwrap_or(bytes.len());
+    String::from_utf8_lossy(&bytes[..end]).into_owned()
+}
+
+/// Counters of all CPUs, each struct as its words.
+pub(crate) fn sum_words<const N: usize>(cpus: impl Iterator<Item = [u64; N]>) -> [u64; N] {
+    cpus.fold([0; N], |sum, cpu| std::array::from_fn(|word| sum[word].wrapping_add(cpu[word])))
+}
+
 /// FNV-1a (64 bit) over bytes.
 pub(crate) const fn hash_text(bytes: &[u8]) -> u64 {
     hash_bytes(FNV_OFFSET, bytes)

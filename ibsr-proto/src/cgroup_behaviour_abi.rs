@@ -8,7 +8,9 @@
 
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
-use crate::abi::{Field, Layout, hash_layouts};
+use crate::abi::{Field, Layout, hash_layouts, sum_words};
+use crate::cgroup_zone_abi::{ZONE_BITMAP_BITS, Zone, ZoneKey};
+use crate::linear_counting;
 
 /// `IBSR_DEFAULT_MAX_BEHAVIOURS`.
 pub const DEFAULT_MAX_BEHAVIOURS: u32 = 20_000;
@@ -136,12 +138,20 @@ abi_struct! {
         window_bytes_out: u64,
         /// TCP connections that came to nothing in the window.
         window_failed: u64,
+        /// Answers that a name does not exist.
+        nxdomain: u64,
         /// Bits that are set in `peer_bitmap`.
         window_peer_bits: u32,
         /// What was measured, bits of [`flag`].
         flags: u32,
         /// A bit for each internal peer of the window, chosen by a hash.
         peer_bitmap: [u64; PEER_BITMAP_BITS / 64],
+        /// A bit for each zone of the window in which a name did not exist, chosen by a hash.
+        nxdomain_bitmap: [u64; ZONE_BITMAP_BITS / 64],
+        /// Bits that are set in `nxdomain_bitmap`.
+        window_nxdomain_bits: u32,
+        /// Zero.
+        pad: u32,
     }
 }
 
@@ -165,17 +175,29 @@ abi_struct! {
         rows_inserted: u64,
         /// Applications made.
         apps_inserted: u64,
+        /// Questions of known applications.
+        zone_questions: u64,
+        /// Of those, without an entry.
+        zone_lost: u64,
+        /// Questions of unknown applications.
+        zone_no_owner: u64,
+        /// Noted bytes, both ways, of a name whose text was evicted before.
+        zone_bytes_lost: u64,
+        /// Zones made.
+        zones_inserted: u64,
     }
 }
 
-/// Every struct of this ABI, in the header's order.
-pub const BEHAVIOUR_LAYOUTS: [Layout; 6] = [
+/// Every struct of this ABI and of that of zones, in the headers' order.
+pub const BEHAVIOUR_LAYOUTS: [Layout; 8] = [
     AppKey::LAYOUT,
     BehaviourKey::LAYOUT,
     BaselineKey::LAYOUT,
     Behaviour::LAYOUT,
     AppWindow::LAYOUT,
     BehaviourTotals::LAYOUT,
+    ZoneKey::LAYOUT,
+    Zone::LAYOUT,
 ];
 
 /// FNV-1a (64 bit) over names, offsets and sizes of every field of [`BEHAVIOUR_LAYOUTS`].
@@ -187,7 +209,7 @@ pub mod flag {
     pub const REGULAR_INTERVALS: u32 = 0x1;
     /// There is a baseline and the destination is not in it.
     pub const NOT_IN_BASELINE: u32 = 0x2;
-    /// An application sent more than the limit in a window.
+    /// An application sent more than the limit in a window, or did so to one zone.
     pub const VOLUME_OUT: u32 = 0x4;
     /// An application connected to more internal peers than the limit in a window.
     pub const MANY_INTERNAL_PEERS: u32 = 0x8;
@@ -195,49 +217,38 @@ pub mod flag {
     pub const MANY_FAILED_CONNECTS: u32 = 0x10;
     /// The destination is in the baseline; silences [`REGULAR_INTERVALS`].
     pub const IN_BASELINE: u32 = 0x20;
+    /// An application asked for more names of a zone than the limit in a window.
+    pub const MANY_NAMES: u32 = 0x40;
+    /// The names of a zone that an application asked for in a window are longer than the limit,
+    /// all together.
+    pub const NAME_VOLUME: u32 = 0x80;
+    /// An application asked for names that do not exist, in more zones than the limit, in a window.
+    pub const MANY_NXDOMAIN_ZONES: u32 = 0x100;
 
     /// All of them with their names, lowest first.
-    pub const ALL: [(u32, &str); 6] = [
+    pub const ALL: [(u32, &str); 9] = [
         (REGULAR_INTERVALS, "regular_intervals"),
         (NOT_IN_BASELINE, "not_in_baseline"),
         (VOLUME_OUT, "volume_out"),
         (MANY_INTERNAL_PEERS, "many_internal_peers"),
         (MANY_FAILED_CONNECTS, "many_failed_connects"),
         (IN_BASELINE, "in_baseline"),
+        (MANY_NAMES, "many_names"),
+        (NAME_VOLUME, "name_volume"),
+        (MANY_NXDOMAIN_ZONES, "many_nxdomain_zones"),
     ];
 }
 
 /// Most internal peers that a limit can name: beyond it the map of bits is nearly full.
 pub const MAX_INTERNAL_PEERS: u32 = 4_000;
 
-/// Bits of the map that `peers` different ones set on average, at least 1.
-#[must_use]
-pub fn peer_bits(peers: u32) -> u32 {
-    let bits = PEER_BITMAP_BITS as f64;
-    let set = bits * (1.0 - (-f64::from(peers) / bits).exp());
-    (set.round() as u32).max(1)
-}
-
-/// Peers that set so many bits of the map on average; the other way round.
-#[must_use]
-pub fn peers_of_bits(set: u32) -> u32 {
-    let bits = PEER_BITMAP_BITS as f64;
-    let zero = (bits - f64::from(set)).max(1.0);
-    (bits * (bits / zero).ln()).round() as u32
-}
-
 impl BehaviourTotals {
     /// Sum over CPUs.
     #[must_use]
     pub fn sum(cpus: &[Self]) -> Self {
-        let mut words = [0_u64; size_of::<Self>() / size_of::<u64>()];
-        for cpu in cpus {
-            let cpu: [u64; size_of::<Self>() / size_of::<u64>()] = zerocopy::transmute!(*cpu);
-            for (sum, word) in words.iter_mut().zip(cpu) {
-                *sum = sum.wrapping_add(word);
-            }
-        }
-        zerocopy::transmute!(words)
+        const WORDS: usize = size_of::<BehaviourTotals>() / size_of::<u64>();
+        let words = cpus.iter().map(|cpu| -> [u64; WORDS] { zerocopy::transmute!(*cpu) });
+        zerocopy::transmute!(sum_words(words))
     }
 }
 
@@ -256,43 +267,24 @@ impl Behaviour {
 }
 
 impl AppWindow {
-    /// Internal peers of the window by linear counting, -m ln(zero bits / m): the standard error
-    /// is below 3 % from 100 to 1,500 peers. Infinite when every bit is set.
+    /// Internal peers of the window by linear counting: the standard error is below 3 % from 100
+    /// to 1,500 peers. Infinite when every bit is set.
     #[must_use]
     pub fn internal_peers(&self) -> f64 {
-        let set: u32 = self.peer_bitmap.iter().map(|word| word.count_ones()).sum();
-        let bits = PEER_BITMAP_BITS as f64;
-        bits * (bits / (bits - f64::from(set))).ln()
+        linear_counting::estimate(&self.peer_bitmap)
+    }
+
+    /// Zones of the window in which it asked for what does not exist, in the same way: the standard
+    /// error is below 8 % from 25 to 500 zones.
+    #[must_use]
+    pub fn nxdomain_zones(&self) -> f64 {
+        linear_counting::estimate(&self.nxdomain_bitmap)
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn window() -> AppWindow {
-        zerocopy::FromZeros::new_zeroed()
-    }
-
-    #[test]
-    fn no_bit_is_no_peer_and_all_bits_are_too_many_to_say() {
-        let mut app = window();
-        assert_eq!(app.internal_peers(), 0.0);
-        app.peer_bitmap[3] = 0b1011;
-        assert!((app.internal_peers() - 3.0).abs() < 0.01, "{}", app.internal_peers());
-        app.peer_bitmap = [u64::MAX; 16];
-        assert_eq!(app.internal_peers(), f64::INFINITY);
-    }
-
-    #[test]
-    fn a_limit_in_peers_is_one_in_bits_and_back() {
-        assert_eq!((peer_bits(100), peer_bits(1)), (95, 1));
-        for peers in [1, 60, 100, 500, 1_000] {
-            let back = peers_of_bits(peer_bits(peers));
-            assert!(back.abs_diff(peers) <= 1 + peers / 200, "{peers}: {back}");
-        }
-        assert!(peer_bits(MAX_INTERNAL_PEERS) < PEER_BITMAP_BITS as u32);
-    }
 
     #[test]
     fn equal_intervals_do_not_vary() {

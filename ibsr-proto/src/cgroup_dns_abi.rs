@@ -11,7 +11,7 @@ use std::fmt::Write as _;
 
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
-use crate::abi::{Field, Layout};
+use crate::abi::{Field, Layout, sum_words};
 
 /// `IBSR_NAME_BYTES`: bytes of a name that are kept.
 pub const NAME_BYTES: usize = 128;
@@ -64,6 +64,8 @@ abi_struct! {
     "ibsr_name_text" => NameText {
         /// Boot clock when this row was made.
         met_boot_ns: u64,
+        /// Key of the zone it is in; 0 where behaviour is not analysed.
+        zone: u64,
         /// Bytes of the whole name, with the root's zero.
         wire_bytes: u16,
         /// Zero.
@@ -162,13 +164,7 @@ impl DnsTotals {
     /// Sum over CPUs.
     #[must_use]
     pub fn sum(cpus: &[Self]) -> Self {
-        let mut sum = [0_u64; WORDS];
-        for cpu in cpus {
-            for (sum, word) in sum.iter_mut().zip(cpu.words()) {
-                *sum = sum.wrapping_add(word);
-            }
-        }
-        zerocopy::transmute!(sum)
+        zerocopy::transmute!(sum_words(cpus.iter().map(|cpu| cpu.words())))
     }
 
     /// Whether each question and each answer has one outcome, in counters that stand still.
@@ -236,7 +232,7 @@ mod tests {
         let wire_bytes = wire.len() as u16;
         wire.resize(NAME_BYTES.max(wire.len()), 0);
         let wire = wire[..NAME_BYTES].try_into().expect("so many");
-        NameText { met_boot_ns: 1, wire_bytes, pad: [0; 6], wire }
+        NameText { met_boot_ns: 1, zone: 0, wire_bytes, pad: [0; 6], wire }
     }
 
     #[test]

@@ -54,6 +54,10 @@ pub const BEHAVIOUR: &str = "behaviour";
 pub const APP_WINDOW: &str = "app_window";
 /// Map of destinations that were there before, of a cgroup.
 pub const BASELINE: &str = "baseline";
+/// Map of zones of applications, of a cgroup.
+pub const ZONES: &str = "zones";
+/// Map of the texts of zones, of a cgroup.
+pub const ZONE_TEXTS: &str = "zone_texts";
 /// Totals of behaviour, of a cgroup.
 pub const BEHAVIOUR_TOTALS: &str = "behaviour_totals";
 /// Starts the name of the pin of each link of a cgroup, mode [`LINK_MODE`]; the rest is the
@@ -110,7 +114,7 @@ pub const XDP_MAPS: [(&str, &str); 9] = [
 ];
 
 /// The same for the scope of a cgroup.
-pub const CGROUP_MAPS: [(&str, &str); 14] = [
+pub const CGROUP_MAPS: [(&str, &str); 16] = [
     (META, "ibsr_cg_meta"),
     (FLOWS, "ibsr_flows"),
     (OWNERS, "ibsr_owners"),
@@ -124,6 +128,8 @@ pub const CGROUP_MAPS: [(&str, &str); 14] = [
     (BEHAVIOUR, "ibsr_behaviour"),
     (APP_WINDOW, "ibsr_app_window"),
     (BASELINE, "ibsr_baseline"),
+    (ZONES, "ibsr_zones"),
+    (ZONE_TEXTS, "ibsr_zone_texts"),
     (BEHAVIOUR_TOTALS, "ibsr_bh_totals"),
 ];
 

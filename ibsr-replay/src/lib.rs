@@ -10,6 +10,7 @@
 
 #![forbid(unsafe_code)]
 
+pub mod egress;
 pub mod fold;
 pub mod judge;
 pub mod model;

@@ -96,6 +96,12 @@ pub enum Command {
     /// left out: a scan does not make its targets known.
     #[command(after_help = crate::baseline::AFTER_HELP)]
     Baseline(crate::baseline::BaselineArgs),
+    /// Say what a policy of the guard would have denied, to whom, and how sure that is
+    ///
+    /// Reads segments of the cgroup scope of one host, and judges each of their flows as the
+    /// guard would have. Denies nothing and touches no cgroup.
+    #[command(after_help = crate::egress::AFTER_HELP)]
+    Egress(crate::egress::EgressArgs),
     /// Write a recording of a site that does not exist, with the truth about it
     ///
     /// For planning and for trying rules on known attacks. Times, sources and attacks are
@@ -337,14 +343,15 @@ fn parse_window(text: &str) -> Result<Duration, String> {
     is_usable.then_some(window).ok_or_else(|| format!("`{text}` is not between 1s and 5m"))
 }
 
-fn parse_memory(text: &str) -> Result<u64, String> {
+/// An amount of memory.
+pub(crate) fn parse_memory(text: &str) -> Result<u64, String> {
     let bytes = parse_size(text).map_err(|error| error.to_string())?;
     let is_usable = bytes >= MIN_MEMORY_BYTES;
     is_usable.then_some(bytes).ok_or_else(|| format!("`{text}` is less than 1MiB"))
 }
 
 /// A percentage with up to seven decimals, as parts per thousand million.
-fn parse_percent(text: &str) -> Result<u64, String> {
+pub(crate) fn parse_percent(text: &str) -> Result<u64, String> {
     let wrong = || format!("`{text}` is no percentage between 0% and 100%, for example `0.1%`");
     let number = text.strip_suffix('%').ok_or_else(wrong)?;
     let (whole, part) = number.split_once('.').unwrap_or((number, ""));

@@ -21,15 +21,15 @@ use crate::ingest::remote::gather;
 use crate::ingest::scan::{Contents, Segment};
 use crate::ingest::verify::{Verified, verify};
 use crate::parallel;
-use crate::partial::runs::Run;
+use crate::partial::runs::{Run, Source};
 use crate::partial::{Facts, Partial, SegmentFact, Terms};
 use crate::progress::Progress;
 use crate::talk;
 
 /// Memory of an entry while its day is folded: entry, state, keys, spare room of the tables.
-const ENTRY_BYTES: u64 = 420;
+const ENTRY_BYTES: u64 = 448;
 /// Memory of a source when its day is folded.
-const SOURCE_BYTES: u64 = 220;
+const SOURCE_BYTES: u64 = 248;
 /// A day is read at most so many times.
 const MAX_PARTITIONS: u64 = 4096;
 
@@ -48,6 +48,42 @@ pub struct Folding {
     pub is_history_counted: bool,
     /// Whether to show no progress.
     pub is_quiet: bool,
+}
+
+impl Folding {
+    /// Whether this day of this stream is wanted.
+    #[must_use]
+    pub fn wants(&self, id: &UnitId) -> bool {
+        (self.days.is_empty() || self.days.contains(&id.day))
+            && self.only.as_ref().is_none_or(|only| only.contains(id))
+    }
+}
+
+/// Memory that folded sources hold, all threads together.
+#[derive(Debug)]
+pub struct Held {
+    bytes: AtomicU64,
+    limit_bytes: u64,
+}
+
+impl Held {
+    /// Half of the memory; the other half is for what is being folded.
+    fn new(folding: &Folding) -> Self {
+        Self { bytes: AtomicU64::new(0), limit_bytes: folding.memory_bytes / 2 }
+    }
+
+    /// Sorted sources, in memory as long as there is room.
+    ///
+    /// # Errors
+    /// When a temporary file cannot be written.
+    pub fn run(&self, sources: Vec<Source>) -> anyhow::Result<Run> {
+        let bytes = sources.len() as u64 * SOURCE_BYTES;
+        if self.bytes.fetch_add(bytes, Ordering::Relaxed) + bytes <= self.limit_bytes {
+            return Ok(Run::Memory(sources));
+        }
+        self.bytes.fetch_sub(bytes, Ordering::Relaxed);
+        Run::spill(sources)
+    }
 }
 
 /// Folds everything that `input` names.
@@ -80,12 +116,9 @@ pub fn fold_verified(
         facts.refused.insert(file.origin, (file.name, file.reason));
     }
     note_origins(&mut facts, &verified.segments, |contents| contents.sweeps.is_empty());
-    note_origins(&mut facts, &verified.flows, |_| true);
+    note_origins(&mut facts, &verified.flows, |contents| talk::is_used(contents, folding));
     let plan = plan(verified.segments, folding.rules.warm_ns() / 1_000_000)?;
-    let is_day = |day| folding.days.is_empty() || folding.days.contains(&day);
-    let is_of_those = |id: &UnitId| folding.only.as_ref().is_none_or(|only| only.contains(id));
-    let is_wanted = |unit: &&Unit| is_day(unit.id.day) && is_of_those(&unit.id);
-    let units: Vec<&Unit> = plan.units.iter().filter(is_wanted).collect();
+    let units: Vec<&Unit> = plan.units.iter().filter(|unit| folding.wants(&unit.id)).collect();
     for at in units.iter().flat_map(|unit| &unit.segments) {
         if let Some(segment) = facts.segments.get_mut(&plan.segments[*at].contents.sha256) {
             segment.is_used = true;
@@ -95,7 +128,7 @@ pub fn fold_verified(
     let lines: u64 = lines.map(|at| plan.segments[*at].contents.footer.lines).sum();
     let flows: u64 = verified.flows.iter().map(|flows| flows.contents.footer.lines).sum();
     let progress = Progress::new(lines + flows, folding.is_quiet);
-    let held = AtomicU64::new(0);
+    let held = Held::new(folding);
     let folded = parallel::map(&units, threads, |unit| {
         fold_unit(unit, &plan, folding, threads, &held, &progress)
     });
@@ -105,13 +138,15 @@ pub fn fold_verified(
         facts.units.insert(unit.id, unit.facts);
         runs.extend(sources);
     }
-    facts.talks = talk::fold(&verified.flows, folding, threads, &progress)?;
+    let (talks, connections) = talk::fold(&verified.flows, folding, threads, &held, &progress)?;
+    facts.talks = talks;
+    runs.extend(connections);
     progress.end();
     Ok(Partial { facts, runs })
 }
 
 /// A segment without sweeps says nothing; nothing of it was left out either.
-fn note_origins<H>(
+pub fn note_origins<H>(
     facts: &mut Facts,
     segments: &[Segment<H>],
     is_used: impl Fn(&Contents<H>) -> bool,
@@ -138,7 +173,7 @@ fn fold_unit(
     plan: &Plan,
     folding: &Folding,
     threads: usize,
-    held: &AtomicU64,
+    held: &Held,
     progress: &Progress,
 ) -> anyhow::Result<(FoldedUnit, Vec<Run>)> {
     let budget = (folding.memory_bytes / 2 / threads as u64).max(1);
@@ -148,15 +183,7 @@ fn fold_unit(
     let mut runs = Vec::new();
     for index in 0..of {
         let mut share = fold_share(unit, plan, folding, Partition { index, of }, progress)?;
-        let sources = std::mem::take(&mut share.sources);
-        let bytes = sources.len() as u64 * SOURCE_BYTES;
-        let is_room = held.fetch_add(bytes, Ordering::Relaxed) + bytes <= folding.memory_bytes / 2;
-        runs.push(if is_room {
-            Run::Memory(sources)
-        } else {
-            held.fetch_sub(bytes, Ordering::Relaxed);
-            Run::spill(sources)?
-        });
+        runs.push(held.run(std::mem::take(&mut share.sources))?);
         match &mut all {
             Some(all) => all.facts.join(share.facts),
             None => all = Some(share),

@@ -12,6 +12,7 @@ mod bundle;
 mod cli;
 mod clock;
 mod compact;
+mod egress;
 mod fold;
 mod ingest;
 mod outputs;

@@ -9,6 +9,7 @@ use anyhow::{Context as _, ensure};
 use clap::CommandFactory as _;
 use ibsr_cli::{Answer, Format};
 use ibsr_replay::fold::compiled::Compiled;
+use ibsr_replay::judge::cover::Cover;
 use ibsr_replay::judge::gather::{self, Gatherer};
 use ibsr_replay::judge::report::{self, CONNECTION_LIMIT_PPB, LIMIT_PPB, Wanted};
 use ibsr_replay::judge::streams::check_hosts;
@@ -44,6 +45,7 @@ pub fn run(cli: Cli) -> anyhow::Result<Answer> {
         Command::Sources(args) => run_sources(&args, is_quiet),
         Command::Compact(args) => compact(&args),
         Command::Baseline(args) => crate::baseline::baseline(&args, is_quiet),
+        Command::Egress(args) => crate::egress::egress(&args, is_quiet),
         Command::Simulate(args) => crate::simulate::simulate(&args),
         Command::Keygen(args) => bundle::keygen(&args),
         Command::Verify(args) => bundle::verify(&args, is_quiet),
@@ -201,7 +203,8 @@ pub fn judge(partial: Partial, rules: &Compiled, wanted: &Wanted) -> anyhow::Res
     check_hosts(&facts.units)?;
     let days: BTreeSet<u32> = facts.units.keys().map(|id| id.day).collect();
     let days = days.into_iter().collect();
-    let mut gatherer = Gatherer::new(rules, days, wanted.by, wanted.top);
+    let cover = Cover::of(&facts.units, &facts.talks);
+    let mut gatherer = Gatherer::new(rules, days, cover, wanted.by, wanted.top);
     runs::merge(runs, |addr, source| {
         gatherer.add(addr, source);
         Ok(())

@@ -3,14 +3,14 @@
 //! resolver.
 
 use std::io;
-use std::net::{TcpStream, ToSocketAddrs as _};
+use std::net::{SocketAddr, TcpStream, ToSocketAddrs as _};
 use std::os::fd::{AsFd as _, AsRawFd as _, BorrowedFd};
 
 use rustix::io::Errno;
-use rustix::net::{RecvFlags, SendFlags, recv, send, sockopt};
+use rustix::net::{RecvFlags, SendFlags, recv, send, sendto, sockopt};
 
-use crate::Answer;
 use crate::verbs::Actor;
+use crate::{Answer, fds};
 
 /// Longest datagram.
 const MAX_BYTES: usize = 65_536;
@@ -36,6 +36,12 @@ fn errno(error: &io::Error) -> Errno {
 pub fn act(actor: &Actor, words: &[&str]) -> Result<Answer, Errno> {
     match *words {
         ["say", name, hex] => ok(send(actor.fd(name)?, &bytes(hex)?, SendFlags::empty())?),
+        ["sayto", name, to, hex] => {
+            let to: SocketAddr = to.parse().map_err(|_wrong| Errno::INVAL)?;
+            ok(sendto(actor.fd(name)?, &bytes(hex)?, SendFlags::empty(), &to)?)
+        }
+        ["frame", interface, hex] => ok(fds::send_frame(interface, &bytes(hex)?)?),
+        ["nodelay", name] => sockopt::set_tcp_nodelay(actor.fd(name)?, true).and(ok("")),
         ["hear", name] => ok(hear(actor.fd(name)?)?),
         ["ask", name, hex, count] => {
             let question = bytes(hex)?;

@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! Descriptors: standard input without a buffer, sockets passed over a Unix socket, and the
-//! cookie of the network namespace, which has no safe wrapper.
+//! cookie of the network namespace and whole frames, which have no safe wrapper.
 
+use std::ffi::CString;
 use std::fs::File;
 use std::io::{IoSlice, IoSliceMut};
 use std::mem::MaybeUninit;
-use std::os::fd::{AsFd as _, AsRawFd as _, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd as _, AsRawFd as _, BorrowedFd, FromRawFd as _, OwnedFd};
 use std::os::unix::net::{UnixListener, UnixStream};
 
 use rustix::io::Errno;
@@ -70,6 +71,36 @@ pub fn netns_cookie(fd: BorrowedFd<'_>) -> Result<u64, Errno> {
         )
     };
     if code == 0 { Ok(cookie) } else { Err(errno(&std::io::Error::last_os_error())) }
+}
+
+/// Sends a whole frame on an interface, past everything that sockets of IP go through.
+pub fn send_frame(interface: &str, frame: &[u8]) -> Result<usize, Errno> {
+    let name = CString::new(interface).map_err(|_wrong| Errno::INVAL)?;
+    // SAFETY: the name is a string that outlives the call.
+    let index = unsafe { libc::if_nametoindex(name.as_ptr()) };
+    // SAFETY: no pointer is passed.
+    let fd = unsafe { libc::socket(libc::AF_PACKET, libc::SOCK_RAW, 0) };
+    if index == 0 || fd < 0 {
+        return Err(errno(&std::io::Error::last_os_error()));
+    }
+    // SAFETY: it was just opened and is nobody else's.
+    let fd = unsafe { OwnedFd::from_raw_fd(fd) };
+    // SAFETY: all bytes zero is a good value of it.
+    let mut at: libc::sockaddr_ll = unsafe { std::mem::zeroed() };
+    at.sll_family = libc::AF_PACKET as u16;
+    at.sll_ifindex = i32::try_from(index).map_err(|_wrong| Errno::INVAL)?;
+    // SAFETY: the frame and the address outlive the call and have the sizes that are stated.
+    let sent = unsafe {
+        libc::sendto(
+            fd.as_raw_fd(),
+            frame.as_ptr().cast(),
+            frame.len(),
+            0,
+            (&raw const at).cast(),
+            size_of::<libc::sockaddr_ll>() as libc::socklen_t,
+        )
+    };
+    usize::try_from(sent).map_err(|_negative| errno(&std::io::Error::last_os_error()))
 }
 
 /// Splits the process; whether this is the child. The parent comes back when the child ended.

@@ -5,6 +5,7 @@
 //! parent stopped.
 
 mod dns;
+mod errand;
 mod fds;
 mod load;
 mod verbs;

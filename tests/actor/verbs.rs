@@ -15,6 +15,7 @@ use rustix::net::{
 };
 use rustix::thread::{CapabilitySet, CapabilitySets, CpuSet, sched_setaffinity, set_capabilities};
 
+use crate::errand::{self, Errand};
 use crate::{Answer, dns, fds, load};
 
 /// The sockets of one process.
@@ -36,6 +37,10 @@ fn address(text: &str) -> Result<SocketAddr, Errno> {
 
 fn number<T: std::str::FromStr>(text: &str) -> Result<T, Errno> {
     text.parse().map_err(|_wrong| Errno::INVAL)
+}
+
+fn numbers(texts: &[&str]) -> Result<Vec<u64>, Errno> {
+    texts.iter().map(|text| number(text)).collect()
 }
 
 fn local(fd: BorrowedFd<'_>) -> Result<SocketAddr, Errno> {
@@ -145,10 +150,16 @@ impl Actor {
                 load::load(address(tcp)?, address(udp)?, number(count)?).and_then(ok)
             }
             ["beat", kind, to, ref gaps_ms @ ..] => {
-                let gaps_ms: Result<Vec<u64>, Errno> =
-                    gaps_ms.iter().map(|ms| number(ms)).collect();
-                load::beat(kind == "udp4", address(to)?, &gaps_ms?).and_then(ok)
+                load::beat(kind == "udp4", address(to)?, &numbers(gaps_ms)?).and_then(ok)
             }
+            ["errand", kind, to, ask_bytes, answer_bytes, ref gaps_ms @ ..] => {
+                let (is_udp, ask_bytes) = (kind == "udp", number(ask_bytes)?);
+                let answer_bytes = number(answer_bytes)?;
+                let errand = Errand { is_udp, to, ask_bytes, answer_bytes };
+                errand::go(errand, &numbers(gaps_ms)?).and_then(ok)
+            }
+            ["answer-tcp", name] => errand::answer_tcp(self.fd(name)?).and(ok("")),
+            ["answer-udp", name] => errand::answer_udp(self.fd(name)?).and(ok("")),
             ["scan", from, count] => load::scan(address(from)?, number(count)?).and_then(ok),
             ["get", http, count] => load::get(address(http)?, number(count)?).and_then(ok),
             ["serve", tcp, udp, count] => {
@@ -177,6 +188,9 @@ impl Actor {
             "tcp6" => (AddressFamily::INET6, SocketType::STREAM, None),
             "udp4" => (AddressFamily::INET, SocketType::DGRAM, None),
             "udp6" => (AddressFamily::INET6, SocketType::DGRAM, None),
+            // The kernel takes what is sent as a whole packet with its IP header.
+            "raw4" => (AddressFamily::INET, SocketType::RAW, Some(ipproto::RAW)),
+            "raw6" => (AddressFamily::INET6, SocketType::RAW, Some(ipproto::RAW)),
             "icmp4" => (AddressFamily::INET, SocketType::RAW, Some(ipproto::ICMP)),
             _ => return Err(Errno::INVAL),
         };

@@ -8,6 +8,7 @@
 #include "ibsr_cgroup_abi.h"
 #include "ibsr_cgroup_behaviour_abi.h"
 #include "ibsr_cgroup_dns_abi.h"
+#include "ibsr_guard_abi.h"
 
 enum abi_constants {
 	PROBE_ABI_VERSION = IBSR_ABI_VERSION,
@@ -44,6 +45,19 @@ enum abi_constants {
 	PROBE_NAME_TTL_MIN_S = IBSR_NAME_TTL_MIN_S,
 	PROBE_NAME_TTL_MAX_S = IBSR_NAME_TTL_MAX_S,
 	PROBE_DEFAULT_MAX_NAMES = IBSR_DEFAULT_MAX_NAMES,
+	PROBE_DEFAULT_MAX_ZONES = IBSR_DEFAULT_MAX_ZONES,
+	PROBE_ZONE_LABELS = IBSR_ZONE_LABELS,
+	PROBE_NAME_BITMAP_BITS = IBSR_NAME_BITMAP_BITS,
+	PROBE_ZONE_BITMAP_BITS = IBSR_ZONE_BITMAP_BITS,
+	PROBE_GUARD_LEAVES = IBSR_GUARD_LEAVES,
+	PROBE_GUARD_NAME_BYTES = IBSR_GUARD_NAME_BYTES,
+	PROBE_GUARD_SLOTS = IBSR_GUARD_SLOTS,
+	PROBE_GUARD_DIMENSIONS = IBSR_GUARD_DIMENSIONS,
+	PROBE_GUARD_PROTOCOL_ROWS = IBSR_GUARD_PROTOCOL_ROWS,
+	PROBE_GUARD_PORT_ROWS = IBSR_GUARD_PORT_ROWS,
+	PROBE_GUARD_LEASE_S = IBSR_GUARD_LEASE_S,
+	PROBE_GUARD_PEER_S = IBSR_GUARD_PEER_S,
+	PROBE_GUARD_PEERS = IBSR_GUARD_PEERS,
 };
 
 enum abi_constants probe_constants;
@@ -57,3 +71,17 @@ enum ibsr_sensor probe_sensor;
 enum ibsr_table probe_table;
 enum ibsr_step probe_step;
 enum ibsr_xdp_mode probe_xdp_mode;
+
+/* Of the guard the maps inside of maps have sizes and no types. */
+enum ibsr_guard_action probe_guard_action;
+struct ibsr_guard_class probe_guard_class;
+struct ibsr_guard_leaf probe_guard_leaf;
+struct ibsr_guard_policy probe_guard_policy;
+struct ibsr_guard_addr_key probe_guard_addr_key;
+struct ibsr_guard_name_key probe_guard_name_key;
+struct ibsr_guard_learned probe_guard_learned;
+struct ibsr_guard_control probe_guard_control;
+struct ibsr_guard_spent probe_guard_spent;
+struct ibsr_guard_evidence probe_guard_evidence;
+struct ibsr_guard_counts probe_guard_counts;
+struct ibsr_guard_record probe_guard_record;

@@ -2,10 +2,14 @@
 //! A load of short connections from many processes: every one is reported, with everything.
 
 use std::collections::BTreeMap;
+use std::net::{IpAddr, Ipv4Addr};
 
 use ibsr_proto::cgroup_abi::{Direction, Flow, FlowKey, Learned, step};
 use ibsr_tests::actor::{Actor, described};
-use ibsr_tests::cgroup::{Cgroup, CgroupSensor};
+use ibsr_tests::cgroup::Cgroup;
+use ibsr_tests::dns::{
+    A, ASKED, Responder, address, asked, attach, hex, question, reply, server, text, wire,
+};
 use test_tag::tag;
 
 const PROCESSES: u64 = 20;
@@ -18,6 +22,26 @@ const TCP_HEADERS: u64 = 52;
 const SYN_EXTRA: u64 = 8;
 const USERS: [u32; 3] = [0, 65_534, 4_711];
 const TCP: u16 = 6;
+
+/// Longer than the load.
+const TTL_S: u32 = 300;
+
+/// Where the server of a client is, and its name.
+fn server_ip(number: usize) -> Ipv4Addr {
+    Ipv4Addr::new(127, 1, 0, 1 + number as u8)
+}
+
+fn server_name(number: usize) -> String {
+    format!("s{number}.load.test")
+}
+
+/// Knows the addresses of all servers.
+fn answer(question: &[u8]) -> Vec<u8> {
+    let name = asked(question).0;
+    let number = (0..PROCESSES as usize).find(|number| server_name(*number) == name);
+    let ip = server_ip(number.expect("the name of a server"));
+    reply(question, 0, &[address(&ASKED, TTL_S, IpAddr::V4(ip))])
+}
 
 /// What one process did over one protocol, without what differs from run to run.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -52,16 +76,23 @@ fn assert_whole((key, flow): &(FlowKey, Flow)) {
 fn run() -> BTreeMap<(usize, u16), Deeds> {
     let top = Cgroup::new();
     let cgroups = [top.child("a"), top.child("b"), top.child("c")];
-    let sensor = CgroupSensor::attach_with(&top, 262_144);
+    let (socket, resolver) = server("127.0.0.84");
+    let sensor = attach(&top, &[resolver.port()], &[resolver.ip()], 262_144);
+    let _responder = Responder::start(socket, answer);
     let mut pairs: Vec<(Actor, Actor)> = Vec::new();
     for number in 0..PROCESSES as usize {
         let (mut client, mut server) =
             (Actor::start(&cgroups[number % 3]), Actor::start(&cgroups[(number + 1) % 3]));
         client.act(&format!("uid {}", USERS[number / 7]));
+        client.socket("q", "udp4");
+        client.act(&format!("connect q {resolver}"));
+        client.act(&format!("say q {}", hex(&question(1, &wire(&server_name(number)), A))));
+        client.act("hear q");
         server.socket("t", "tcp4");
         server.socket("u", "udp4");
-        let tcp = server.address("bind t 127.0.0.1:0");
-        let udp = server.address("bind u 127.0.0.1:0");
+        let ip = server_ip(number);
+        let tcp = server.address(&format!("bind t {ip}:0"));
+        let udp = server.address(&format!("bind u {ip}:0"));
         server.act("listen t");
         server.tell(&format!("serve t u {CONNECTIONS}"));
         client.tell(&format!("load {tcp} {udp} {CONNECTIONS}"));
@@ -86,7 +117,7 @@ fn run() -> BTreeMap<(usize, u16), Deeds> {
             }
             continue;
         }
-        if flow.direction == Direction::Own as u8 {
+        if flow.direction == Direction::Own as u8 || key.remote_port == resolver.port() {
             continue;
         }
         assert_whole(&row);
@@ -97,6 +128,8 @@ fn run() -> BTreeMap<(usize, u16), Deeds> {
         assert_eq!(owner.parent_tgid, std::process::id());
         assert_eq!(owner.cgroup_id, flow.cgroup_id);
         let cgroup = cgroups.iter().position(|cgroup| cgroup.id() == flow.cgroup_id);
+        let name = text(&sensor, flow.name).expect("it was resolved").text();
+        assert_eq!(name, server_name(number));
         let deed = deeds.entry((number, key.protocol)).or_default();
         deed.connections += 1;
         deed.payload_out += payload(flow.bytes_out, flow.packets_out, key);
@@ -120,7 +153,7 @@ fn run() -> BTreeMap<(usize, u16), Deeds> {
     deeds
 }
 
-/// All 50,000 with the right process, user, parent, cgroup and bytes, twice the same.
+/// All 50,000 with the right process, user, parent, cgroup, bytes and name, twice the same.
 #[tag(root)]
 #[test]
 fn every_one_of_fifty_thousand_connections_is_reported() {

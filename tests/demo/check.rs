@@ -118,15 +118,18 @@ fn source<'a>(report: &'a Value, address: &str) -> Result<&'a Value> {
     Ok(row)
 }
 
-fn list<'a>(report: &'a Value, pointer: &str) -> Result<&'a Vec<Value>> {
+/// The list at a pointer into the report.
+pub fn list<'a>(report: &'a Value, pointer: &str) -> Result<&'a Vec<Value>> {
     let list = report.pointer(pointer).and_then(Value::as_array);
     list.with_context(|| format!("the report has no list `{pointer}`"))
 }
 
-fn number(row: &Value, field: &str) -> Result<u64> {
+/// A field that is a number.
+pub fn number(row: &Value, field: &str) -> Result<u64> {
     row[field].as_u64().with_context(|| format!("`{field}` is no number in {row}"))
 }
 
-fn text<'a>(row: &'a Value, field: &str) -> Result<&'a str> {
+/// A field that is a text.
+pub fn text<'a>(row: &'a Value, field: &str) -> Result<&'a str> {
     row[field].as_str().with_context(|| format!("`{field}` is no text in {row}"))
 }

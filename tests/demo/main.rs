@@ -1,15 +1,23 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! `make demo`: the whole path from packets to the report, on real traffic, in under a minute.
 //!
-//! Two namespaces with a wire, a web server, real clients beside a SYN flood and a port scan,
-//! the four programs as a user would start them, an S3 server on loopback, then the report.
+//! Two namespaces, a web server, real clients beside a SYN flood and a port scan; behind it
+//! applications, of which some do what they should not; the four programs as a user would
+//! start them, an S3 server on loopback, then one report.
+//!
 //! What the report says of every source is compared with what tcpdump saw leave the senders;
 //! its rules must act on the attackers and on nobody else, and its verdict must be that this
-//! was too little to judge by. Everything but the files is gone at the end.
+//! was too little to judge by. What it says of every application is compared with what the
+//! application says of itself; what was planted must be flagged, and nothing else. Everything
+//! but the files is gone at the end.
 
+mod acts;
+mod apps;
 mod capture;
 mod check;
+mod outside;
 mod stage;
+mod talks;
 mod traffic;
 mod world;
 
@@ -33,12 +41,15 @@ fn run() -> Result<Answer> {
     let start = Instant::now();
     let files = files_dir()?;
     let stage = stage::Stage::build(&files)?;
+    let mut apps = apps::Apps::start(&stage.world.pair, &stage.world.scope, &files)?;
     stage.attach()?;
+    stage.learn(&mut apps)?;
     let capture = capture::Capture::start(&stage.world, &files)?;
-    let reader = stage.start_reader()?;
-    traffic::run_all(&stage.world)?;
+    let readers = stage.start_readers()?;
+    let done = traffic::run_all(&stage.world, &mut apps)?;
     let truth = capture.finish(&stage.world)?;
-    stage.seal(reader)?;
+    stage.seal(readers)?;
+    drop(apps);
     stage.export()?;
     let out = stage.report()?;
     let (report, loosest) = (read(&out)?, read(&stage.report_at_the_loosest()?)?);
@@ -47,11 +58,16 @@ fn run() -> Result<Answer> {
     let counts = check::counts(&truth, &report)?;
     let actions = check::actions(&report, &loosest)?;
     let missing = check::verdict(&report)?;
+    let talks = talks::compare(&done, &truth, &report)?;
+    let tunnelled = talks::tunnelled(&stage.back_segments())?;
     stage.detach()?;
     heading("what tcpdump saw leave the clients, and what the report counted");
     println!("{counts}");
     heading("whom the default rules would have acted on");
     println!("{actions}");
+    heading("what the applications did, by their own count, and what the report says of them");
+    println!("{talks}");
+    println!("{tunnelled}");
     heading("the verdict is INSUFFICIENT_EVIDENCE, as it must be after half a minute");
     println!("{missing}");
     println!("the files are in {} ({} s)", files.display(), start.elapsed().as_secs());

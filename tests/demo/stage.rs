@@ -11,10 +11,14 @@ use std::time::Duration;
 use anyhow::{Context as _, Result, ensure};
 use ibsr_replay::rules::{family, text};
 use ibsr_tests::bpffs::PinRoot;
+use ibsr_tests::cgroup::Cgroup;
 use ibsr_tests::netns::HOST_IF;
 use ibsr_tests::process::{Running, program, wait_until};
+use libbpf_rs::query::{LinkInfoIter, LinkTypeInfo};
 use rustix::process::Signal;
 
+use crate::acts::RESOLVER;
+use crate::apps::Apps;
 use crate::world::World;
 use crate::{heading, show_command};
 
@@ -24,6 +28,9 @@ const ACCESS_KEY: &str = "demo-access-key";
 const SECRET_KEY: &str = "demo-secret-key";
 /// nobody and nogroup on Debian: the reader gets no more.
 const NOBODY: &str = "65534";
+/// Scopes, as the loader names them: that of [`HOST_IF`], and ours.
+const FRONT: &str = "xdp-veth-h";
+const BACK: &str = "cg-demo";
 
 /// Everything that must be gone at the end, in the order in which it is dropped.
 pub struct Stage {
@@ -38,11 +45,13 @@ pub struct Stage {
 impl Stage {
     /// Namespaces, web server, S3 server.
     pub fn build(files: &Path) -> Result<Self> {
-        heading("two namespaces with a wire, nginx, an S3 server on loopback");
-        let spool = files.join("spool");
-        fs::create_dir_all(&spool).context("failed to create the spool")?;
-        std::os::unix::fs::chown(&spool, Some(65_534), Some(65_534))
-            .context("failed to give the spool to nobody")?;
+        heading("two namespaces with two wires, nginx, an S3 server on loopback");
+        for name in ["spool", "learned"] {
+            let spool = files.join(name);
+            fs::create_dir_all(&spool).context("failed to create the spool")?;
+            std::os::unix::fs::chown(&spool, Some(65_534), Some(65_534))
+                .context("failed to give the spool to nobody")?;
+        }
         let (s3, endpoint) = start_s3(files)?;
         let world = World::build(files)?;
         Ok(Self { world, pins: PinRoot::new(), files: files.to_owned(), endpoint, _s3: s3 })
@@ -56,10 +65,39 @@ impl Stage {
         self.loader(&["status"])
     }
 
+    /// Attaches the second sensor, has the known applications go their ways once, writes down
+    /// what they reached, and attaches again with that.
+    pub fn learn(&self, apps: &mut Apps) -> Result<()> {
+        heading(
+            "the sensor of a cgroup: attach, see what is ordinary, write it down, attach with that",
+        );
+        let path = self.world.scope.path().display().to_string();
+        let resolver = RESOLVER.to_string();
+        let attach = ["attach", "cgroup", &path, "--name", "demo", "--resolver", &resolver];
+        let attach = [&attach[..], &["--group", NOBODY]].concat();
+        self.loader(&attach)?;
+        apps.rehearse()?;
+        let learned = self.files.join("learned").display().to_string();
+        let args = self.reader_args("once", BACK, &learned);
+        show_command(&program("ibsr-reader"), &args);
+        succeed(
+            without_rights(&mut Command::new("setpriv")).arg(program("ibsr-reader")).args(&args),
+        )?;
+        let baseline = self.files.join("demo.baseline").display().to_string();
+        let args = ["baseline", &format!("{learned}/{BACK}"), "-o", &baseline].map(str::to_owned);
+        show_command(&program("ibsr-report"), &args);
+        succeed(Command::new(program("ibsr-report")).args(&args))?;
+        self.loader(&[&attach[..], &["--baseline", &baseline]].concat())?;
+        self.loader(&["status"])
+    }
+
     /// Detaches and checks that nothing of ours is left.
     pub fn detach(&self) -> Result<()> {
         heading("ibsr-loader: detach");
         self.loader(&["detach"])?;
+        wait_until("no program is on the cgroup", Duration::from_secs(5), || {
+            links_to(&self.world.scope) == 0
+        });
         let link = self.world.pair.host.ip(&format!("-d link show {HOST_IF}"));
         ensure!(!link.contains("xdp"), "a program is still attached: {link}");
         let left = fs::read_dir(self.pins.path()).map_or(0, Iterator::count);
@@ -76,53 +114,69 @@ impl Stage {
         succeed(self.world.pair.host.command(&path).args(&args))
     }
 
-    /// Starts the reader as nobody and waits until it has swept once.
-    pub fn start_reader(&self) -> Result<Running> {
+    /// Starts a reader for each sensor, as nobody, and waits until both have swept once.
+    pub fn start_readers(&self) -> Result<[Running; 2]> {
         heading("ibsr-reader: user nobody, no capability, a sweep a second");
+        let readers = [self.start_front_reader()?, self.start_back_reader()];
+        for scope in [FRONT, BACK] {
+            let dir = PathBuf::from(self.spool()).join(scope);
+            wait_until("the readers' first sweep", Duration::from_secs(10), || {
+                fs::read_dir(&dir).is_ok_and(|entries| entries.count() > 0)
+            });
+        }
+        Ok(readers)
+    }
+
+    fn start_front_reader(&self) -> Result<Running> {
         let reader = program("ibsr-reader");
         let net = self.files.join("sys");
         fs::create_dir_all(&net).context("failed to create a place for sysfs")?;
-        let args: Vec<String> = [
-            "run",
-            "--scope",
-            &format!("xdp-{HOST_IF}"),
-            "--spool",
-            &self.spool(),
-            "--pin-root",
-            &self.pins.path().display().to_string(),
-            "--period",
-            "1s",
-            "--segment-age",
-            "5s",
-            "--host",
-            "demo",
-            "--net-dir",
-            &format!("{}/class/net/{HOST_IF}", net.display()),
-        ]
-        .map(str::to_owned)
-        .to_vec();
+        let mut args = self.run_args(FRONT);
+        args.push("--net-dir".to_owned());
+        args.push(format!("{}/class/net/{HOST_IF}", net.display()));
         show_command(&reader, &args);
         // The namespace's own sysfs, for the interface's own counter, in a mount namespace
         // that ends with the reader.
-        let script = "mount -t sysfs none \"$0\" && exec setpriv --reuid \"$1\" --regid \"$1\" \
-                      --clear-groups --inh-caps=-all --bounding-set=-all -- \"${@:2}\"";
+        let script = "mount -t sysfs none \"$0\" && exec setpriv \"$@\"";
         let mut command = self.world.pair.host.command("unshare");
-        command.args(["-m", "bash", "-c", script]).arg(&net).arg(NOBODY).arg(reader).args(args);
-        let running = Running::start(&mut command);
-        let scope = PathBuf::from(self.spool()).join(format!("xdp-{HOST_IF}"));
-        wait_until("the reader's first sweep", Duration::from_secs(10), || {
-            fs::read_dir(&scope).is_ok_and(|entries| entries.count() > 0)
-        });
-        Ok(running)
+        command.args(["-m", "bash", "-c", script]).arg(&net);
+        Ok(Running::start(without_rights(&mut command).arg(reader).args(args)))
     }
 
-    /// Ends the reader; the last segment is sealed.
-    pub fn seal(&self, mut reader: Running) -> Result<()> {
-        heading("ibsr-reader: SIGTERM, the last sweep is sealed");
-        reader.signal(Signal::TERM);
-        let status = reader.wait(Duration::from_secs(10));
-        ensure!(status.success(), "the reader ended with {status}");
+    fn start_back_reader(&self) -> Running {
+        let reader = program("ibsr-reader");
+        let args = self.run_args(BACK);
+        show_command(&reader, &args);
+        Running::start(without_rights(&mut Command::new("setpriv")).arg(reader).args(args))
+    }
+
+    fn run_args(&self, scope: &str) -> Vec<String> {
+        let mut args = self.reader_args("run", scope, &self.spool());
+        args.extend(["--period", "1s", "--segment-age", "5s"].map(str::to_owned));
+        args
+    }
+
+    fn reader_args(&self, verb: &str, scope: &str, spool: &str) -> Vec<String> {
+        let pins = self.pins.path().display().to_string();
+        let args =
+            [verb, "--scope", scope, "--spool", spool, "--pin-root", &pins, "--host", "demo"];
+        args.map(str::to_owned).to_vec()
+    }
+
+    /// Ends the readers; their last segments are sealed.
+    pub fn seal(&self, readers: [Running; 2]) -> Result<()> {
+        heading("ibsr-reader: SIGTERM, the last sweeps are sealed");
+        for mut reader in readers {
+            reader.signal(Signal::TERM);
+            let status = reader.wait(Duration::from_secs(10));
+            ensure!(status.success(), "a reader ended with {status}");
+        }
         Ok(())
+    }
+
+    /// Where the segments of the second sensor lie.
+    pub fn back_segments(&self) -> PathBuf {
+        self.files.join("spool").join(BACK)
     }
 
     /// One pass of the exporter.
@@ -196,6 +250,20 @@ impl Stage {
     fn spool(&self) -> String {
         self.files.join("spool").display().to_string()
     }
+}
+
+/// Has `setpriv` make nobody of what follows.
+fn without_rights(command: &mut Command) -> &mut Command {
+    command.args(["--reuid", NOBODY, "--regid", NOBODY, "--clear-groups"]);
+    command.args(["--inh-caps=-all", "--bounding-set=-all", "--"])
+}
+
+/// Links of programs to a cgroup, as the kernel lists them.
+fn links_to(cgroup: &Cgroup) -> usize {
+    let id = cgroup.id();
+    let is_there =
+        |link: &LinkTypeInfo| matches!(link, LinkTypeInfo::Cgroup(it) if it.cgroup_id == id);
+    LinkInfoIter::default().filter(|link| is_there(&link.info)).count()
 }
 
 fn start_s3(files: &Path) -> Result<(Running, String)> {

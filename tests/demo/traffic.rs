@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! The clients: curl as real users, raw frames as the flood, the scan and the health checker.
-//! All run side by side and each stops by itself.
+//! All run side by side, and beside the applications; each stops by itself.
 
+use std::collections::BTreeMap;
 use std::net::Ipv4Addr;
 use std::thread;
 use std::time::{Duration, Instant};
@@ -9,10 +10,14 @@ use std::time::{Duration, Instant};
 use anyhow::{Result, bail};
 use ibsr_tests::frames::{Frame, ethertype, flag, send_frames};
 use ibsr_tests::netns::{HOST_V4, HOST_V6, PEER_IF};
+use rustix::time::{ClockId, clock_gettime};
 
+use crate::apps::{Apps, Done};
 use crate::world::{CHECKER, FLOOD, IPV6, KEEP_ALIVE, NAT, ORDINARY, SCAN, SLOW, VLAN, World};
 use crate::{heading, world};
 
+/// No application takes longer.
+const ACTS_S: u64 = 20;
 /// A rule decides after three windows of a second and acts two windows later; the rest is
 /// what it would have dropped.
 const FLOOD_SECONDS: u32 = 15;
@@ -32,13 +37,19 @@ const VLAN_ID: u16 = 100;
 /// Odd, so that sequence numbers spread over their whole range before they come again.
 const SEQ_STEP: u32 = 2_654_435_761;
 
-/// Runs every client to its end.
-pub fn run_all(world: &World) -> Result<()> {
+/// Runs every client and every application to its end; what the applications did.
+pub fn run_all(world: &World, apps: &mut Apps) -> Result<BTreeMap<&'static str, Done>> {
+    wait_for_a_window();
     heading(
         "traffic: curl over IPv4, IPv6 and a VLAN, a NAT gateway, a health checker; a SYN flood, \
          a port scan",
     );
+    heading(
+        "behind the server: updates, NTP, pages, a backup, health checks; a beacon, an \
+         exfiltration, a scan, a tunnel through DNS",
+    );
     thread::scope(|scope| {
+        let apps = scope.spawn(|| apps.run());
         let users = [
             scope.spawn(|| (0..8).try_for_each(|_| download(world, &ORDINARY, HOST_V4, &[]))),
             scope.spawn(|| keep_alive(world)),
@@ -50,8 +61,21 @@ pub fn run_all(world: &World) -> Result<()> {
             scope.spawn(|| flood(world)),
             scope.spawn(|| scan(world)),
         ];
-        users.into_iter().try_for_each(|user| user.join().expect("a client does not panic"))
+        users.into_iter().try_for_each(|user| user.join().expect("a client does not panic"))?;
+        apps.join().expect("applications do not panic")
     })
+}
+
+/// The limits of an application are for windows that begin every ten minutes of the boot clock.
+/// What is planted must not fall into two: once in some 30 runs this waits.
+fn wait_for_a_window() {
+    const WINDOW_S: u64 = 600;
+    let boot_s = clock_gettime(ClockId::Boottime).tv_sec.unsigned_abs();
+    let left_s = WINDOW_S - boot_s % WINDOW_S;
+    if left_s < ACTS_S {
+        heading(&format!("a window of ten minutes ends within {left_s} s: waiting for the next"));
+        thread::sleep(Duration::from_secs(left_s));
+    }
 }
 
 fn download(world: &World, client: &world::Client, server: &str, extra: &[&str]) -> Result<()> {

@@ -7,6 +7,8 @@ use std::path::Path;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result};
+use ibsr_tests::actor::ENTER;
+use ibsr_tests::cgroup::Cgroup;
 use ibsr_tests::netns::{HOST_V4, HOST_V6, PEER_IF, Pair, run};
 use ibsr_tests::process::{Running, wait_until};
 
@@ -58,11 +60,15 @@ pub const SCAN: Client = Client::attacker("port scan", "10.77.0.77", "scan");
 pub const CLIENTS: [Client; 9] =
     [ORDINARY, KEEP_ALIVE, SLOW, IPV6, VLAN, NAT, CHECKER, FLOOD, SCAN];
 
-/// Both namespaces with their addresses, and the web server.
+/// Both namespaces with their addresses, the web server, and the cgroup that is observed. What
+/// is below comes first: it is dropped in this order.
 pub struct World {
+    _nginx: Running,
+    _web: Cgroup,
+    /// The second sensor is attached here.
+    pub scope: Cgroup,
     /// The wire.
     pub pair: Pair,
-    _nginx: Running,
 }
 
 impl World {
@@ -70,8 +76,10 @@ impl World {
     pub fn build(files: &Path) -> Result<Self> {
         let pair = Pair::new();
         add_addresses(&pair);
-        let nginx = start_nginx(&pair, files)?;
-        Ok(Self { pair, _nginx: nginx })
+        let scope = Cgroup::new();
+        let web = scope.child("nginx.service");
+        let nginx = start_nginx(&pair, &web, files)?;
+        Ok(Self { _nginx: nginx, _web: web, scope, pair })
     }
 }
 
@@ -86,7 +94,7 @@ fn add_addresses(pair: &Pair) {
     run(peer.command("ethtool").args(["-K", PEER_IF, "tso", "off", "gso", "off"]));
 }
 
-fn start_nginx(pair: &Pair, files: &Path) -> Result<Running> {
+fn start_nginx(pair: &Pair, cgroup: &Cgroup, files: &Path) -> Result<Running> {
     let root = files.join("www");
     fs::create_dir_all(&root).with_context(|| format!("failed to create `{}`", root.display()))?;
     for (name, bytes) in [("file", FILE_BYTES), ("page", PAGE_BYTES)] {
@@ -94,8 +102,9 @@ fn start_nginx(pair: &Pair, files: &Path) -> Result<Running> {
     }
     let config = files.join("nginx.conf");
     fs::write(&config, nginx_config(files)).context("failed to write `nginx.conf`")?;
-    let mut command = pair.host.command("nginx");
-    command.arg("-c").arg(&config).arg("-e").arg(files.join("nginx.log"));
+    let mut command = pair.host.command("sh");
+    command.args(["-c", ENTER]).arg(cgroup.path().join("cgroup.procs"));
+    command.arg("nginx").arg("-c").arg(&config).arg("-e").arg(files.join("nginx.log"));
     let nginx = Running::start(&mut command);
     let pid_file = files.join("nginx.pid");
     wait_until("nginx listens", Duration::from_secs(10), || pid_file.is_file());

@@ -23,8 +23,9 @@ pub struct Actor {
     _process: Running,
 }
 
-/// Enters the cgroup whose `cgroup.procs` is the first argument, then becomes the rest.
-const ENTER: &str = r#"echo $$ > "$0" && exec "$@""#;
+/// For `sh -c`: enters the cgroup whose `cgroup.procs` is the first argument, then becomes the
+/// rest.
+pub const ENTER: &str = r#"echo $$ > "$0" && exec "$@""#;
 
 impl Actor {
     /// Starts one in `cgroup`, in the test's own network namespace.
@@ -42,14 +43,24 @@ impl Actor {
     /// Starts one in `cgroup` and `namespace` for which `etc` is `/etc`.
     #[must_use]
     pub fn start_with_etc(cgroup: &Cgroup, namespace: &Namespace, etc: &Path) -> Self {
-        let mut command = namespace.command("unshare");
-        command.args(["--mount", "sh", "-c", r#"mount --bind "$0" /etc && exec sh "$@""#]).arg(etc);
-        Self::become_one(command, cgroup)
+        Self::start_copy(&program("ibsr-actor"), cgroup, namespace, etc)
     }
 
-    fn become_one(mut command: Command, cgroup: &Cgroup) -> Self {
+    /// The same with a copy of the actor: another application, under the copy's name.
+    #[must_use]
+    pub fn start_copy(copy: &Path, cgroup: &Cgroup, namespace: &Namespace, etc: &Path) -> Self {
+        let mut command = namespace.command("unshare");
+        command.args(["--mount", "sh", "-c", r#"mount --bind "$0" /etc && exec sh "$@""#]).arg(etc);
+        Self::become_copy(copy, command, cgroup)
+    }
+
+    fn become_one(command: Command, cgroup: &Cgroup) -> Self {
+        Self::become_copy(&program("ibsr-actor"), command, cgroup)
+    }
+
+    fn become_copy(copy: &Path, mut command: Command, cgroup: &Cgroup) -> Self {
         command.args(["-c", ENTER]).arg(cgroup.path().join("cgroup.procs"));
-        command.arg(program("ibsr-actor")).stdin(Stdio::piped()).stdout(Stdio::piped());
+        command.arg(copy).stdin(Stdio::piped()).stdout(Stdio::piped());
         let mut process = Running::start(&mut command);
         let input = process.child().stdin.take().expect("it is a pipe");
         let output = BufReader::new(process.child().stdout.take().expect("it is a pipe"));

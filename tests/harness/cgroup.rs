@@ -13,6 +13,8 @@ use ibsr_proto::cgroup_abi::{CgroupMeta, CgroupTotals, Flow, FlowKey, Owner};
 use ibsr_proto::cgroup_behaviour_abi::{
     AppKey, AppWindow, BaselineKey, Behaviour, BehaviourKey, BehaviourTotals,
 };
+use ibsr_proto::cgroup_dns_abi::NameText;
+use ibsr_proto::cgroup_zone_abi::{Zone, ZoneKey};
 use ibsr_proto::pins;
 use libbpf_rs::{Iter, Link, MapCore as _, MapFlags, Object};
 use zerocopy::{FromBytes, IntoBytes as _};
@@ -22,7 +24,8 @@ use crate::prog::{Compiled, Knobs, compilers};
 /// Section of the program that walks open files.
 const SEED: &str = "iter/task_file";
 /// Tables whose size a test may choose.
-const TABLES: [&str; 3] = ["ibsr_flows", "ibsr_owners", "ibsr_behaviour"];
+const TABLES: [&str; 5] =
+    ["ibsr_flows", "ibsr_owners", "ibsr_behaviour", "ibsr_zones", "ibsr_zone_texts"];
 
 /// A cgroup, removed on drop with those below it; whoever is still in one is ended.
 #[derive(Debug)]
@@ -250,6 +253,19 @@ impl CgroupSensor {
     #[must_use]
     pub fn apps(&self) -> Vec<(AppKey, AppWindow)> {
         self.rows("ibsr_app_window")
+    }
+
+    /// Every zone of every application.
+    #[must_use]
+    pub fn zones(&self) -> Vec<(ZoneKey, Zone)> {
+        self.rows("ibsr_zones")
+    }
+
+    /// The text of a zone; nothing where there is none.
+    #[must_use]
+    pub fn zone_text(&self, zone: u64) -> Option<NameText> {
+        let value = self.map("ibsr_zone_texts").lookup(zone.as_bytes(), MapFlags::ANY);
+        Some(NameText::read_from_bytes(&value.expect("readable")?).expect("the ABI"))
     }
 
     /// Totals of behaviour over all CPUs.

@@ -14,7 +14,7 @@ use libbpf_rs::{Map, MapCore as _, MapFlags};
 use zerocopy::{FromBytes as _, IntoBytes as _};
 
 use crate::cgroup::{Cgroup, CgroupSensor};
-use crate::prog::{Compiled, compilers};
+use crate::prog::{Compiled, Knobs, compilers};
 
 /// Types of records.
 pub const A: u16 = 1;
@@ -160,23 +160,33 @@ pub fn mapped(ip: IpAddr) -> [u8; 16] {
 /// Attaches the sensor to `cgroup` for servers at these ports; `resolvers` are listed.
 #[must_use]
 pub fn attach(cgroup: &Cgroup, ports: &[u16], resolvers: &[IpAddr], flows: u32) -> CgroupSensor {
+    attach_with(cgroup, ports, resolvers, flows, &[])
+}
+
+/// The same with more knobs.
+#[must_use]
+pub fn attach_with(
+    cgroup: &Cgroup,
+    ports: &[u16],
+    resolvers: &[IpAddr],
+    flows: u32,
+    knobs: Knobs<'_>,
+) -> CgroupSensor {
     let clang = compilers().pop().expect("a compiler");
     let compiled = Compiled::new(&clang, &CgroupSensor::source());
     let bytes_of = |number: &u16| number.to_ne_bytes();
     let ports: Vec<u8> = ports.iter().chain([&0]).flat_map(bytes_of).collect();
     let count = u32::try_from(resolvers.len()).expect("they are few").to_ne_bytes();
     let resolvers: Vec<u8> = resolvers.iter().flat_map(|ip| mapped(*ip)).collect();
-    let mut sensor = CgroupSensor::load_with(
-        &compiled,
-        flows,
-        &[
-            // Not zero, as the loader draws it.
-            ("ibsr_seed", &0x0123_4567_89ab_cdef_u64.to_ne_bytes()),
-            ("ibsr_dns_ports", &ports),
-            ("ibsr_dns_resolver_count", &count),
-            ("ibsr_dns_resolvers", &resolvers),
-        ],
-    );
+    // Not zero, as the loader draws it.
+    let seed = 0x0123_4567_89ab_cdef_u64.to_ne_bytes();
+    let own: [(&str, &[u8]); 4] = [
+        ("ibsr_seed", &seed),
+        ("ibsr_dns_ports", &ports),
+        ("ibsr_dns_resolver_count", &count),
+        ("ibsr_dns_resolvers", &resolvers),
+    ];
+    let mut sensor = CgroupSensor::load_with(&compiled, flows, &[&own, knobs].concat());
     sensor.attach_to(cgroup);
     sensor
 }

@@ -11,7 +11,7 @@ use ibsr_proto::snapshot::cgroup::words::{
 };
 use ibsr_proto::snapshot::cgroup::{
     App, Behaviour, BehaviourTotals, DnsTotals, Flow, Header, Limits, Owner, Row, RowRef, Sweep,
-    Totals,
+    Totals, Zone,
 };
 use ibsr_proto::snapshot::{SCHEMA, SegmentName};
 
@@ -118,6 +118,7 @@ fn seq_of(row: &Row) -> u64 {
         Row::Name(row) => row.seq,
         Row::Behaviour(row) => row.seq,
         Row::App(row) => row.seq,
+        Row::Zone(row) => row.seq,
         other => panic!("no row of another table: {other:?}"),
     }
 }
@@ -171,10 +172,40 @@ pub fn app(seq: u64, flags: u32) -> App {
         window_bytes_out: 3 << 30,
         window_failed: 4,
         window_internal_peers: 250,
+        nxdomain: 90,
+        window_nxdomain_zones: 80,
     }
 }
 
-fn header() -> Header {
+/// What the sensor says of the names that the application asks for in a zone.
+pub fn zone(seq: u64, flags: u32) -> Zone<'static> {
+    let at_boot_ns = START_BOOT_NS + seq * 10_000_000_000;
+    Zone {
+        seq,
+        exe_device: owner("x").exe_device,
+        exe_inode: owner("x").exe_inode,
+        zone: Some("example.org".into()),
+        zone_key: Hex(7),
+        flags: Flags(flags),
+        born_boot_ns: START_BOOT_NS,
+        last_boot_ns: at_boot_ns,
+        flagged_boot_ns: at_boot_ns,
+        questions: 340,
+        answers: 320,
+        nxdomain: 20,
+        name_bytes: 60_000,
+        labels: 1_700,
+        bytes_out: 9_000,
+        bytes_in: 5_000,
+        window_boot_ns: START_BOOT_NS,
+        window_names: 300,
+        window_name_bytes: 48 << 10,
+        window_bytes_out: 8_000,
+    }
+}
+
+/// First line of the segments that are made here.
+pub fn header() -> Header {
     Header {
         schema: SCHEMA.into(),
         tool: "ibsr-reader 0.1.0".into(),
@@ -197,7 +228,8 @@ fn header() -> Header {
     }
 }
 
-fn sweep(seq: u64, flows: &[Flow<'_>]) -> Sweep {
+/// Closes sweep `seq` of these flows.
+pub fn sweep(seq: u64, flows: &[Flow<'_>]) -> Sweep {
     let packets: u64 = flows.iter().map(|flow| flow.packets_in + flow.packets_out).sum();
     let bytes: u64 = flows.iter().map(|flow| flow.bytes_in + flow.bytes_out).sum();
     let totals = Totals { tracked_in: packets, tracked_bytes_in: bytes, ..Totals::default() };
@@ -220,6 +252,8 @@ fn sweep(seq: u64, flows: &[Flow<'_>]) -> Sweep {
         paths_missing: 0,
         names_missing: 0,
         behaviour_evicted: 0,
+        zone_evicted: 0,
+        zones_missing: 0,
         totals,
         dns: DnsTotals::default(),
         behaviour: BehaviourTotals::default(),

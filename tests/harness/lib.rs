@@ -9,6 +9,7 @@
 
 pub mod actor;
 pub mod bench;
+pub mod beside;
 pub mod bpffs;
 pub mod cgroup;
 pub mod dns;
@@ -18,5 +19,6 @@ pub mod kernel;
 pub mod netns;
 pub mod process;
 pub mod prog;
+pub mod run_times;
 pub mod s3;
 pub mod segments;

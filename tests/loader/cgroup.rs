@@ -230,7 +230,7 @@ fn a_scope_is_named_after_its_cgroup() {
     let _said = site.run(&attach).expect_code(0);
     let scope = Scope::cgroup("web.service").expect("plain");
     let meta = open_map(&scope.dir(site.pins.path()).join("meta"));
-    assert_eq!(meta.value_size() as usize, 712);
+    assert_eq!(meta.value_size() as usize, 728);
     let (code, status) = site.status();
     assert_eq!((code, &status["scope"]), (0, &"cg-web.service".into()), "{status:#}");
     let _said = site.run("detach cg-web.service").expect_code(0).expect_stderr("detached");

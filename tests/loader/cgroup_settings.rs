@@ -18,7 +18,8 @@ use crate::world::open_map;
 
 const ALL: &str = "--resolver 9.9.9.9 --resolver 2620:fe::fe --dns-port 53 --dns-port 5353 \
                    --max-names 500 --window 1m --regular-percent 5 --regular-count 30 \
-                   --volume-out 5MiB --internal-peers 40 --failed-connects 7";
+                   --volume-out 5MiB --internal-peers 40 --failed-connects 7 \
+                   --zone-names 100 --zone-name-bytes 3KiB --nxdomain-zones 20";
 
 #[tag(root)]
 #[test]
@@ -33,6 +34,8 @@ fn settings_stay_in_meta_and_are_shown() {
     assert_eq!((meta.regular_cv_percent, meta.regular_count), (5, 30));
     assert_eq!((meta.volume_out_bytes, meta.failed_connects), (5 << 20, 7));
     assert_eq!((meta.internal_peer_bits, meta.baseline_entries), (39, 0));
+    assert_eq!((meta.zone_name_bytes, meta.zone_name_bits), (3 << 10, 91));
+    assert_eq!(meta.nxdomain_zone_bits, 19);
     let (code, scope) = site.status();
     assert_eq!((code, &scope["resolvers"]), (0, &serde_json::json!(["9.9.9.9", "2620:fe::fe"])));
     assert_eq!(scope["notes"], serde_json::json!([]));

@@ -160,7 +160,13 @@ fn selftest_proves_and_runs_the_program() {
     let world = World::new();
     let said = say(world.pair.host.command(world.loader.to_str().expect("plain")).arg("selftest"));
     let said = said.expect_code(0);
-    for part in ["each returns XDP_PASS", "digest", "equal", "7 of 7 passed unchanged"] {
+    for part in [
+        "each returns XDP_PASS",
+        "digest",
+        "equal",
+        "7 of 7 passed unchanged",
+        "each can only allow",
+    ] {
         assert!(said.stdout.contains(part), "{part}: {}", said.stdout);
     }
     let _said = world.attach("");

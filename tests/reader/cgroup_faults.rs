@@ -26,7 +26,7 @@ fn maps_that_were_not_made_for_this_reader_are_refused() {
     for (change, words) in [
         (
             (|meta: &mut CgroupMeta| meta.abi_version += 1) as fn(&mut CgroupMeta),
-            "cgroup ABI version 3",
+            "cgroup ABI version 4",
         ),
         (|meta| meta.magic = 7, "does not start with the IBSR magic"),
         (|meta| meta.ncpu += 1, "possible CPUs"),

@@ -148,7 +148,9 @@ impl Sealed {
         for row in rows {
             match row {
                 Row::Flow(flow) => flows.push(*flow),
-                row @ (Row::Name(_) | Row::Behaviour(_) | Row::App(_)) => others.push(row),
+                row @ (Row::Name(_) | Row::Behaviour(_) | Row::App(_) | Row::Zone(_)) => {
+                    others.push(row);
+                }
                 Row::Sweep(sweep) => {
                     let flows = std::mem::take(&mut flows);
                     assert_eq!(sweep.rows, (flows.len() + others.len() - closed) as u64);

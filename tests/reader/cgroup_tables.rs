@@ -8,7 +8,7 @@ use std::path::PathBuf;
 
 use ibsr_proto::cgroup_abi::CgroupMeta;
 use ibsr_proto::snapshot::cgroup::words::Flags;
-use ibsr_proto::snapshot::cgroup::{App, Behaviour, Name, Row};
+use ibsr_proto::snapshot::cgroup::{App, Behaviour, Name, Row, Zone};
 use ibsr_tests::actor::{Actor, described};
 use ibsr_tests::cgroup::Cgroup;
 use ibsr_tests::dns::{A, ASKED, CNAME, Responder, address, asked, attach, record, reply, wire};
@@ -87,6 +87,17 @@ fn behaviour<'a>(sealed: &'a Sealed, to: &str, port: u16) -> &'a Behaviour<'stat
     row
 }
 
+/// The row of one zone.
+#[track_caller]
+fn zone<'a>(sealed: &'a Sealed, name: &str) -> &'a Zone<'static> {
+    let mut rows = sealed
+        .others
+        .iter()
+        .filter_map(|row| if let Row::Zone(it) = row { Some(&**it) } else { None });
+    let found = rows.find(|row| row.zone.as_deref() == Some(name));
+    found.unwrap_or_else(|| panic!("a row of `{name}`"))
+}
+
 /// The one application: actors share an executable.
 #[track_caller]
 fn app(sealed: &Sealed) -> &App {
@@ -140,6 +151,16 @@ fn what_a_process_resolved_names_its_connections() {
     assert_eq!((sweep.dns.learned, sweep.dns.nxdomain, sweep.dns.cnames), (1, 1, 1));
     assert_eq!(sweep.dns.questions, sweep.dns.asked);
     assert_eq!(behaviour(&sealed, "198.51.100.7", 443).name.as_deref(), Some("www.example.test"));
+
+    // Both types are asked for at once.
+    let example = zone(&sealed, "example.test");
+    assert_eq!((example.questions, example.answers, example.nxdomain), (2, 2, 0));
+    assert_eq!((example.labels, example.name_bytes, example.window_names), (6, 2 * 18, 1));
+    assert_eq!(example.exe_inode, described(world.client.pid()).exe_inode);
+    let evil = zone(&sealed, "test.evil");
+    assert_eq!((evil.questions, evil.answers, evil.nxdomain), (2, 1, 1));
+    assert_eq!(sweep.behaviour.zone_questions, sweep.dns.asked);
+    assert_eq!((sweep.zone_evicted, sweep.zones_missing), (0, 0));
 }
 
 /// Gaps of one length to one destination, and one packet each to many internal addresses.

@@ -10,7 +10,7 @@ use ibsr_proto::baseline::Baseline;
 use ibsr_proto::cgroup_abi::step;
 use ibsr_proto::snapshot::cgroup::words::{Direction, ErrorName, Protocol, Steps};
 use ibsr_proto::snapshot::cgroup::{Behaviour, Flow, Row};
-use ibsr_tests::flow_segments::{app, behaviour, flow, write, write_with};
+use ibsr_tests::flow_segments::{app, behaviour, flow, write, write_with, zone};
 use ibsr_tests::process::{program, say};
 use ibsr_tests::segments::write_many;
 use serde_json::Value;
@@ -103,6 +103,7 @@ const REGULAR: u32 = 0x1;
 const VOLUME: u32 = 0x4;
 const PEERS: u32 = 0x8;
 const IN_BASELINE: u32 = 0x20;
+const NAME_VOLUME: u32 = 0x80;
 
 /// The newest row of each flag, with its line; what is no finding is in no list.
 #[test]
@@ -114,6 +115,7 @@ fn what_was_measured_is_listed_with_its_evidence_and_its_innocent_reasons() {
         Row::Behaviour(Box::new(behaviour(2, REGULAR))),
         Row::Behaviour(Box::new(known)),
         Row::App(Box::new(app(2, VOLUME | PEERS))),
+        Row::Zone(Box::new(zone(2, NAME_VOLUME))),
     ];
     let sweeps = [vec![flow(1, "curl", 9, 100)], vec![]];
     let path = write_with(spool.path(), &sweeps, &others);
@@ -126,6 +128,7 @@ fn what_was_measured_is_listed_with_its_evidence_and_its_innocent_reasons() {
         ("regular_intervals".to_owned(), Value::from("198.51.100.9")),
         ("volume_out".to_owned(), Value::Null),
         ("many_internal_peers".to_owned(), Value::Null),
+        ("name_volume".to_owned(), Value::Null),
     ];
     assert_eq!(all.len(), expected.len(), "{findings:#?}");
     assert!(expected.iter().all(|one| all.contains(one)), "{all:?}");
@@ -136,11 +139,19 @@ fn what_was_measured_is_listed_with_its_evidence_and_its_innocent_reasons() {
     assert_eq!(regular["line"], 5);
     let name = path.file_name().and_then(|name| name.to_str()).expect("a name");
     assert!(regular["file"].as_str().expect("a file").ends_with(name), "{regular}");
+    let names = findings.iter().find(|row| row["measured"] == "name_volume").expect("one");
+    assert_eq!((&names["zone"], &names["questions"]), (&"example.org".into(), &340.into()));
     assert_eq!(report["talks"]["findings_cut"], false);
     let text = say(run(spool.path()).arg("--quiet")).expect_code(1).stdout;
-    for words in
-        ["every 1 m", "3.0 GiB in the window", "about 250 in the window", "update", "backups"]
-    {
+    for words in [
+        "every 1 m",
+        "3.0 GiB in the window",
+        "about 250 in the window",
+        "48.0 KiB of names in",
+        "*.example.org",
+        "update",
+        "backups",
+    ] {
         assert!(text.contains(words), "no `{words}` in {text}");
     }
     assert!(!text.contains("not_in_baseline"), "{text}");

@@ -14,10 +14,19 @@ pub(crate) fn checkout() -> &'static Path {
 
 /// Installs below `destdir`, for use at `prefix`.
 pub(crate) fn install(destdir: &Path, prefix: &Path) {
+    make("install", destdir, prefix);
+}
+
+/// The guard too, which `make install` leaves out.
+pub(crate) fn install_guard(destdir: &Path, prefix: &Path) {
+    make("install-guard", destdir, prefix);
+}
+
+fn make(target: &str, destdir: &Path, prefix: &Path) {
     let built = program("ibsr-loader");
     let variable = |name: &str, value: &Path| format!("{name}={}", value.display());
     run(Command::new("make").current_dir(checkout()).args([
-        "install".to_owned(),
+        target.to_owned(),
         variable("BUILT", built.parent().expect("a program lies in a directory")),
         variable("DESTDIR", destdir),
         variable("PREFIX", prefix),

@@ -9,7 +9,7 @@ use serde_json::Value;
 use crate::step::{cargo, root, say};
 
 /// Each crate of the workspace and the crates of the workspace that it may use.
-const OURS: [(&str, &[&str]); 13] = [
+const OURS: [(&str, &[&str]); 15] = [
     ("ibsr-proto", &[]),
     ("ibsr-prove", &[]),
     ("ibsr-cli", &[]),
@@ -18,9 +18,14 @@ const OURS: [(&str, &[&str]); 13] = [
     ("ibsr-replay", &["ibsr-proto"]),
     ("ibsr-s3", &["ibsr-cli"]),
     ("ibsr-loader", &["ibsr-proto", "ibsr-prove", "ibsr-cli", "ibsr-bpf"]),
+    ("ibsr-policy", &["ibsr-proto"]),
+    ("ibsr-guard", &["ibsr-proto", "ibsr-policy", "ibsr-cli", "ibsr-evidence", "ibsr-bpf"]),
     ("ibsr-reader", &["ibsr-proto", "ibsr-cli"]),
     ("ibsr-export", &["ibsr-proto", "ibsr-cli", "ibsr-s3"]),
-    ("ibsr-report", &["ibsr-proto", "ibsr-cli", "ibsr-s3", "ibsr-evidence", "ibsr-replay"]),
+    (
+        "ibsr-report",
+        &["ibsr-proto", "ibsr-cli", "ibsr-s3", "ibsr-evidence", "ibsr-policy", "ibsr-replay"],
+    ),
     (
         "ibsr-tests",
         &[
@@ -30,6 +35,8 @@ const OURS: [(&str, &[&str]); 13] = [
             "ibsr-bpf",
             "ibsr-s3",
             "ibsr-evidence",
+            "ibsr-guard",
+            "ibsr-policy",
             "ibsr-replay",
         ],
     ),
@@ -39,7 +46,7 @@ const OURS: [(&str, &[&str]); 13] = [
 /// Each crate from outside that gives a program reach (kernel, network, runtime), and who may
 /// use it. A trailing `*` stands for any ending.
 const REACH: [(&str, &[&str]); 8] = [
-    ("libbpf-rs", &["ibsr-loader", "ibsr-reader", "ibsr-tests"]),
+    ("libbpf-rs", &["ibsr-guard", "ibsr-loader", "ibsr-reader", "ibsr-tests"]),
     ("libbpf-sys", &["ibsr-loader", "ibsr-reader", "ibsr-tests"]),
     ("libbpf-cargo", &["ibsr-bpf"]),
     ("tokio", &["ibsr-s3", "ibsr-export", "ibsr-report", "ibsr-tests"]),

@@ -22,7 +22,7 @@ line that names the thing and says what to do, the documented exit code, nothing
 ";
 
 /// Id and what goes wrong; the empty note means that the row must have a test.
-const FAULTS: [(&str, &str, &str); 50] = [
+const FAULTS: [(&str, &str, &str); 58] = [
     ("L1", "loader killed at any system call", ""),
     ("L2", "loader started twice, or twenty at once", ""),
     ("L3", "another program is attached to the interface, or to tc", ""),
@@ -73,6 +73,14 @@ const FAULTS: [(&str, &str, &str); 50] = [
     ("P4", "the same inputs, another order, locale, time zone", ""),
     ("P5", "no data, one source, all abusive, all legitimate", ""),
     ("P6", "any bit of a segment or of a bundle flipped", ""),
+    ("G1", "no evidence, or not about exactly this, or not ready", ""),
+    ("G2", "everything in user space dies while the guard is armed", ""),
+    ("G3", "a clock that is set or wrong, suspend", ""),
+    ("G4", "an armed guard denies more peers than the evidence allows", ""),
+    ("G5", "loopback, the protected list, established connections", ""),
+    ("G6", "policy swap under load", ""),
+    ("G7", "disarm, detach", ""),
+    ("G8", "an unprivileged user at the pins of the guard", ""),
 ];
 
 /// Writes the page, or with `check` fails when it is not what the tests say.
@@ -140,7 +148,7 @@ fn collect(place: &Path, text: &str, covered: &mut Covered) {
 }
 
 fn is_id(word: &str) -> bool {
-    word.starts_with(['L', 'X', 'R', 'E', 'P'])
+    word.starts_with(['L', 'X', 'R', 'E', 'P', 'G'])
         && word.len() > 1
         && word[1..].bytes().all(|byte| byte.is_ascii_digit())
 }

@@ -10,7 +10,8 @@ use anyhow::{Context as _, Result, ensure};
 
 use crate::step::program_dir;
 
-const PROGRAMS: [&str; 4] = ["ibsr-loader", "ibsr-reader", "ibsr-export", "ibsr-report"];
+const PROGRAMS: [&str; 5] =
+    ["ibsr-loader", "ibsr-reader", "ibsr-export", "ibsr-report", "ibsr-guard"];
 /// Shell, folder under `share/`, and what stands before and after the program in a file's name.
 const SHELLS: [(&str, &str, [&str; 2]); 3] = [
     ("bash", "bash-completion/completions", ["", ""]),

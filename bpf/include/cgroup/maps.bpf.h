@@ -9,11 +9,8 @@
 
 #include <linux/bpf.h>
 #include <bpf/bpf_helpers.h>
+#include "cgroup/hash_seed.bpf.h"
 #include "ibsr_cgroup_abi.h"
-
-/* Seed of the hash that names owners. Effect: nobody can aim at another owner's row. Default:
- * the loader draws a random one at each load. Cost: none. */
-const volatile __u64 ibsr_seed;
 
 /* How far the state of a socket is set up. */
 enum socket_phase {

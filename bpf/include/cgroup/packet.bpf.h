@@ -104,7 +104,7 @@ static __always_inline void count_udp(const struct __sk_buff *skb, const struct 
 	}
 	count_flow(&key, flow, totals, is_out, packets, bytes);
 	if (is_dns_port(key.remote_port))
-		observe_dns(skb, &key, is_out);
+		observe_dns(skb, &key, s->owner, is_out);
 }
 
 /* A segment for each that GRO joined or TSO will split, and its headers: so both ends of a

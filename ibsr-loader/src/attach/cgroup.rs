@@ -7,10 +7,13 @@ use std::path::Path;
 
 use anyhow::Result;
 use ibsr_cli::Answer;
+use ibsr_cli::hint::with_hint;
+use ibsr_cli::pindir::PinRoot;
+use ibsr_cli::privilege;
 use ibsr_proto::abi::{Evidence, hex};
 use ibsr_proto::baseline::Entry;
 use ibsr_proto::cgroup_behaviour_abi::BaselineKey;
-use ibsr_proto::pins::{CGROUP_MAPS, LINK_MODE, MAP_MODE, PIN_GROUP, Scope};
+use ibsr_proto::pins::{CGROUP_MAPS, DIR_MODE, LINK_MODE, MAP_MODE, PIN_GROUP, Scope};
 use rustix::fs::Gid;
 use tracing::{debug, info, warn};
 
@@ -18,15 +21,13 @@ use crate::baseline;
 use crate::cgroupfs::Cgroup;
 use crate::cli::CgroupArgs;
 use crate::detach;
-use crate::hint::with_hint;
 use crate::installed::cgroup::{self as installed, Installed, prog_pin};
 use crate::meta::{self, Epoch};
 use crate::object::cgroup::{self as object, Knobs, Loaded, Settings};
 use crate::object::{Storage, random};
-use crate::pindir::{PinRoot, Stage};
+use crate::pindir::Stage;
 use crate::plan::{Course, Wanted, Why, choose};
 use crate::preflight;
-use crate::privilege;
 use crate::upgrade::cgroup as switch;
 
 /// One attach, from what was asked to what was found out.
@@ -69,7 +70,7 @@ pub fn run(args: &CgroupArgs, pin_root: &Path) -> Result<Answer> {
     };
     privilege::limit()?;
     preflight::require_cgroup()?;
-    let root = PinRoot::create(pin_root, attach.group)?;
+    let root = PinRoot::create(pin_root, DIR_MODE, attach.group)?;
     let answer = attach.settle(&root);
     if answer.is_err() || args.dry_run {
         root.remove_if_made_here();

@@ -11,9 +11,12 @@ use std::time::{Duration, Instant};
 
 use anyhow::Result;
 use ibsr_cli::Answer;
+use ibsr_cli::hint::with_hint;
+use ibsr_cli::pindir::PinRoot;
+use ibsr_cli::privilege;
 use ibsr_proto::abi::{Evidence, Table, XdpMode, hex};
 use ibsr_proto::pins::{
-    LINK, LINK_MODE, MAP_MODE, MAPPED_MODE, PIN_GROUP, PROG, SETS, Scope, XDP_MAPS,
+    DIR_MODE, LINK, LINK_MODE, MAP_MODE, MAPPED_MODE, PIN_GROUP, PROG, SETS, Scope, XDP_MAPS,
 };
 use ibsr_proto::ports::PortSet;
 use rustix::fs::Gid;
@@ -21,17 +24,15 @@ use tracing::{debug, info, warn};
 
 use crate::cli::XdpArgs;
 use crate::detach;
-use crate::hint::with_hint;
 use crate::installed::xdp::{self as installed, Installed};
 use crate::kernel;
 use crate::meta::{self, Epoch, Target};
 use crate::netdev::{self, Occupant};
 use crate::object::Storage;
 use crate::object::xdp::{self as object, Loaded, Maps, Settings};
-use crate::pindir::{PinRoot, Stage};
+use crate::pindir::Stage;
 use crate::plan::{Course, Wanted, choose};
 use crate::preflight;
-use crate::privilege;
 use crate::upgrade::{self, xdp as switch};
 
 /// How long the kernel may take to release the program of a loader that was killed.
@@ -63,7 +64,7 @@ pub fn run(args: &XdpArgs, pin_root: &Path) -> Result<Answer> {
     let attach = Attach::look(args, group)?;
     privilege::limit()?;
     preflight::require_frags()?;
-    let root = PinRoot::create(pin_root, attach.group)?;
+    let root = PinRoot::create(pin_root, DIR_MODE, attach.group)?;
     let answer = attach.settle(&root);
     if answer.is_err() || args.dry_run {
         root.remove_if_made_here();

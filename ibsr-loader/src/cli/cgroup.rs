@@ -11,9 +11,13 @@ use ibsr_proto::addr::SourceAddr;
 use ibsr_proto::baseline::Baseline;
 use ibsr_proto::cgroup_abi::DEFAULT_MAX_FLOWS;
 use ibsr_proto::cgroup_behaviour_abi::{
-    BATCH_INTERVALS, CV_PERCENT_LIMIT, MAX_INTERNAL_PEERS, peer_bits,
+    BATCH_INTERVALS, CV_PERCENT_LIMIT, MAX_INTERNAL_PEERS, PEER_BITMAP_BITS,
 };
 use ibsr_proto::cgroup_dns_abi::{DEFAULT_MAX_NAMES, DNS_PORTS, DNS_RESOLVERS};
+use ibsr_proto::cgroup_zone_abi::{
+    MAX_NXDOMAIN_ZONES, MAX_ZONE_NAMES, NAME_BITMAP_BITS, ZONE_BITMAP_BITS,
+};
+use ibsr_proto::linear_counting::bits_of;
 use ibsr_proto::pins::PIN_GROUP;
 
 use super::{MAX_SOURCES_LIMIT, PinArgs};
@@ -129,6 +133,25 @@ pub struct LimitArgs {
     #[arg(long, value_name = "N", default_value_t = 100, env = "IBSR_FAILED_CONNECTS",
           value_parser = clap::value_parser!(u64).range(1..))]
     pub failed_connects: u64,
+
+    /// Flag an application that asks for this many names of one DNS zone in a window
+    ///
+    /// A zone is the last two labels of a name.
+    #[arg(long, value_name = "N", default_value_t = 200, env = "IBSR_ZONE_NAMES",
+          value_parser = clap::value_parser!(u32).range(1..=i64::from(MAX_ZONE_NAMES)))]
+    pub zone_names: u32,
+
+    /// Flag an application of which the names of one zone in a window are this long together
+    ///
+    /// Counted is what stands in front of the zone: what could be said by asking.
+    #[arg(long, value_name = "SIZE", default_value = "8KiB", value_parser = parse_size,
+          env = "IBSR_ZONE_NAME_BYTES")]
+    pub zone_name_bytes: u64,
+
+    /// Flag an application that asks in this many zones for what does not exist in a window
+    #[arg(long, value_name = "N", default_value_t = 50, env = "IBSR_NXDOMAIN_ZONES",
+          value_parser = clap::value_parser!(u32).range(1..=i64::from(MAX_NXDOMAIN_ZONES)))]
+    pub nxdomain_zones: u32,
 }
 
 impl CgroupArgs {
@@ -158,7 +181,10 @@ impl CgroupArgs {
                 failed_connects: limits.failed_connects,
                 regular_cv_percent: limits.regular_percent,
                 regular_count: limits.regular_count,
-                internal_peer_bits: peer_bits(limits.internal_peers),
+                internal_peer_bits: bits_of(limits.internal_peers, PEER_BITMAP_BITS),
+                zone_name_bytes: limits.zone_name_bytes,
+                zone_name_bits: bits_of(limits.zone_names, NAME_BITMAP_BITS),
+                nxdomain_zone_bits: bits_of(limits.nxdomain_zones, ZONE_BITMAP_BITS),
             },
             baseline_hash: baseline.map_or(0, Baseline::hash),
             baseline_entries: baseline.map_or(0, |it| it.entries.len() as u32),

@@ -5,6 +5,7 @@ use std::os::fd::{AsFd as _, OwnedFd};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result};
+use ibsr_cli::pindir::{Strictness, check_component, names_in};
 use ibsr_proto::abi::Evidence;
 use ibsr_proto::cgroup_abi::{CgroupMeta, CgroupTotals, Flow, Owner};
 use ibsr_proto::pins::{
@@ -14,7 +15,7 @@ use ibsr_proto::pins::{
 use crate::installed::{Pin, Undescribed, open, read_map, read_meta};
 use crate::kernel::{self, LinkInfo, MapInfo, ProgInfo};
 use crate::object::cgroup::{Kept, Limits, PROGRAM_PREFIX, Settings, WALK, kept_pins};
-use crate::pindir::{self, Strictness};
+use crate::pindir;
 use crate::plan::{Current, Described, LinkState};
 
 /// One program and its attachment.
@@ -60,10 +61,10 @@ pub fn prog_pin(hook: &str) -> String {
 /// # Errors
 /// When the directory belongs to somebody else or cannot be listed.
 pub fn read(dir: &Path) -> Result<Option<Installed>> {
-    if !pindir::check_component(dir, Strictness::Ours)? {
+    if !check_component(dir, Strictness::Ours)? {
         return Ok(None);
     }
-    let names = pindir::names_in(dir)?;
+    let names = names_in(dir)?;
     let hook = |name: &'static str| Hook {
         name,
         link: open(&dir.join(link_pin(name)), "bpf-link", false, |fd| {
@@ -234,9 +235,12 @@ pub fn settings_of(meta: &CgroupMeta) -> Settings {
             window_ns: meta.window_ns,
             volume_out_bytes: meta.volume_out_bytes,
             failed_connects: meta.failed_connects,
+            zone_name_bytes: meta.zone_name_bytes,
             regular_cv_percent: meta.regular_cv_percent,
             regular_count: meta.regular_count,
             internal_peer_bits: meta.internal_peer_bits,
+            zone_name_bits: meta.zone_name_bits,
+            nxdomain_zone_bits: meta.nxdomain_zone_bits,
         },
         baseline_hash: meta.baseline_hash,
         baseline_entries: meta.baseline_entries,

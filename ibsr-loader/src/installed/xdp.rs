@@ -5,6 +5,7 @@ use std::os::fd::{AsFd as _, OwnedFd};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result};
+use ibsr_cli::pindir::{Strictness, check_component, names_in};
 use ibsr_proto::abi::{
     Evidence, Losses, Meta, ProofKind, Set, SourceCounts, SourceKey, Table, XdpMode,
 };
@@ -16,7 +17,7 @@ use ibsr_proto::ports::PortSet;
 use crate::installed::{Pin, Undescribed, open, read_map, read_meta};
 use crate::kernel::{self, LinkInfo, MapInfo, ProgInfo};
 use crate::object::xdp::{Maps, Settings};
-use crate::pindir::{self, Strictness};
+use crate::pindir;
 use crate::plan::{Current, Described, LinkState};
 
 /// Kernel name of the sensor's program.
@@ -44,10 +45,10 @@ pub struct Installed {
 /// # Errors
 /// When the directory belongs to somebody else or cannot be listed.
 pub fn read(dir: &Path) -> Result<Option<Installed>> {
-    if !pindir::check_component(dir, Strictness::Ours)? {
+    if !check_component(dir, Strictness::Ours)? {
         return Ok(None);
     }
-    let names = pindir::names_in(dir)?;
+    let names = names_in(dir)?;
     let maps = XDP_MAPS.map(|(pin, kernel_name)| (pin, read_map(&dir.join(pin), kernel_name)));
     Ok(Some(Installed {
         dir: dir.to_owned(),

@@ -4,6 +4,7 @@
 use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
 
 use anyhow::{Context as _, Result};
+use ibsr_cli::hint::{explain_bpf, with_hint};
 use ibsr_proto::abi::{
     CpuTotals, Evidence, Meta, ProofKind, Set, SourceCounts, SourceKey, Table, set_count,
 };
@@ -16,7 +17,6 @@ use libbpf_rs::{AsRawLibbpf as _, MapCore, MapFlags, OpenMapMut, ProgramInput};
 use tracing::{debug, warn};
 use zerocopy::{FromBytes as _, IntoBytes as _};
 
-use crate::hint::{explain_bpf, with_hint};
 use crate::kernel::{self, ProgInfo};
 use crate::object::{DAMAGED, Storage, compare, errno, insns_of, random};
 

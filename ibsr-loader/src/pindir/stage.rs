@@ -1,17 +1,17 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! A directory of pins in the making, which appears under its name in one step or not at all.
 
-use std::fs::{self, DirBuilder};
+use std::fs::DirBuilder;
 use std::os::fd::BorrowedFd;
-use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, PermissionsExt as _};
+use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
 
+use ibsr_cli::pindir::{exchange, failed, give};
 use ibsr_proto::pins::DIR_MODE;
 use rustix::fs::{CWD, Gid, RenameFlags, renameat_with};
 use tracing::warn;
 
-use super::error::failed;
-use super::{Result, exchange, remove};
+use super::{Result, remove};
 use crate::kernel;
 
 /// A set of pins in the making. What is not published is removed again.
@@ -80,16 +80,5 @@ impl Drop for Stage {
         {
             warn!(error = %error, "left behind");
         }
-    }
-}
-
-/// Hands a file of ours to the group. Tells once when that is not allowed, and goes on.
-pub(super) fn give(path: &Path, mode: u32, group: Gid) {
-    let is_given = fs::symlink_metadata(path).is_ok_and(|meta| meta.gid() == group.as_raw());
-    if !is_given && std::os::unix::fs::chown(path, None, Some(group.as_raw())).is_err() {
-        warn!(path = %path.display(), gid = group.as_raw(), "not allowed to hand the pin to the group: its members cannot read it");
-    }
-    if let Err(error) = fs::set_permissions(path, fs::Permissions::from_mode(mode)) {
-        warn!(path = %path.display(), mode = format!("{mode:o}"), %error, "mode not set");
     }
 }

@@ -231,10 +231,6 @@ pub(super) fn rows(facts: &Facts) -> Vec<(&'static str, String)> {
     row("hooks", facts.hooks.map(|count| format!("{count} attached")));
     let capacity = facts.max_flows.zip(facts.max_owners);
     row("capacity", capacity.map(|(flows, owners)| format!("{flows} flows, {owners} owners")));
-    let count = |what: &str, number: u32| match number {
-        0 => format!("no {what}"),
-        number => format!("{number} {what}"),
-    };
     row(
         "names",
         facts.max_names.map(|max| match &facts.resolvers[..] {
@@ -242,7 +238,13 @@ pub(super) fn rows(facts: &Facts) -> Vec<(&'static str, String)> {
             resolvers => format!("{max} at most, from {}", resolvers.join(", ")),
         }),
     );
-    row("baseline", facts.baseline_entries.map(|number| count("destinations", number)));
+    row(
+        "baseline",
+        facts.baseline_entries.map(|number| match number {
+            0 => "no destinations".to_owned(),
+            number => format!("{number} destinations"),
+        }),
+    );
     row("evidence", facts.evidence.map(str::to_owned));
     row("programs", facts.program_sha256.clone());
     row("epoch", facts.epoch.clone());

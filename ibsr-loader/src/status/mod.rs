@@ -11,11 +11,13 @@ use std::fmt::Write as _;
 use std::path::Path;
 
 use anyhow::{Context as _, Result};
+use ibsr_cli::pindir::is_pin_root;
+use ibsr_cli::privilege;
 use ibsr_cli::{Answer, Format};
 use ibsr_proto::pins::Scope;
 use serde::Serialize;
 
-use crate::{out, pindir, privilege};
+use crate::{out, pindir};
 
 /// Schema of `--format json`.
 const SCHEMA: &str = "ibsr-status/1";
@@ -79,7 +81,7 @@ pub fn run(pin_root: &Path, only: Option<&Scope>, format: Format) -> Result<Answ
     privilege::drop_all()?;
     let scopes = match only {
         Some(scope) => vec![scope.clone()],
-        None if pindir::is_pin_root(pin_root)? => pindir::scopes(pin_root)?,
+        None if is_pin_root(pin_root)? => pindir::scopes(pin_root)?,
         None => Vec::new(),
     };
     let scopes: Vec<ScopeReport> =

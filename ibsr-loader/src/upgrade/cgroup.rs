@@ -6,19 +6,19 @@ use std::os::fd::{AsFd as _, OwnedFd};
 
 use anyhow::{Context as _, Result};
 use ibsr_cli::Answer;
+use ibsr_cli::hint::{explain_bpf, with_hint};
+use ibsr_cli::pindir::{PinRoot, exchange};
 use ibsr_proto::abi::{Evidence, hex};
 use ibsr_proto::pins::{LINK_MODE, Scope};
 use tracing::{info, warn};
 
 use crate::attach::cgroup::Attach;
 use crate::detach;
-use crate::hint::{explain_bpf, with_hint};
 use crate::installed::cgroup::{self as installed, Installed, link_pin, prog_pin};
 use crate::kernel;
 use crate::meta::Epoch;
 use crate::object::cgroup::{self as object, Kept, Knobs, Loaded, WALK};
 use crate::object::{Storage, random};
-use crate::pindir::{self, PinRoot};
 use crate::plan::{Course, Why};
 use crate::upgrade::{install as publish, remove_old};
 
@@ -185,7 +185,7 @@ pub fn recover(root: &PinRoot, scope: &Scope) -> Result<()> {
             published.check_ours()?;
             info!(%scope, "finishing an upgrade that was interrupted");
             finish(&prepared)?;
-            pindir::exchange(&next, &dir)?;
+            exchange(&next, &dir)?;
             remove_old(&next, &dir)
         }
         Some(_) => {

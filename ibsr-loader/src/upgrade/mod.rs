@@ -12,6 +12,7 @@ use std::fs;
 use std::path::Path;
 
 use anyhow::{Context as _, Result};
+use ibsr_cli::pindir::names_in;
 
 use crate::pindir::{self, Stage};
 
@@ -29,7 +30,7 @@ pub fn install(stage: &mut Stage, dir: &Path) -> Result<()> {
 }
 
 fn remove_old(old: &Path, dir: &Path) -> Result<()> {
-    for name in pindir::names_in(old)?.iter().filter(|name| !pindir::is_ours(old, name)) {
+    for name in names_in(old)?.iter().filter(|name| !pindir::is_ours(old, name)) {
         fs::rename(old.join(name), dir.join(name))
             .with_context(|| format!("failed to move `{}` along", old.join(name).display()))?;
     }

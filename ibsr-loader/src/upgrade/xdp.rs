@@ -5,18 +5,19 @@ use std::os::fd::AsFd as _;
 
 use anyhow::{Context as _, Result};
 use ibsr_cli::Answer;
+use ibsr_cli::hint::explain_bpf;
+use ibsr_cli::pindir::{PinRoot, exchange};
 use ibsr_proto::abi::{Evidence, Table, XdpMode, hex};
 use ibsr_proto::pins::{LINK, LINK_MODE, Scope};
 use tracing::{info, warn};
 
 use crate::attach::xdp::Attach;
-use crate::hint::explain_bpf;
 use crate::installed::xdp::{self as installed, Installed};
 use crate::kernel;
 use crate::meta::Epoch;
 use crate::object::Storage;
 use crate::object::xdp::{self as object, Maps, Prepared, Settings};
-use crate::pindir::{self, PinRoot};
+use crate::pindir;
 use crate::plan::{Course, Described, Leftover, Why, leftover};
 use crate::upgrade::{install, remove_old};
 
@@ -126,7 +127,7 @@ pub fn recover(root: &PinRoot, scope: &Scope) -> Result<()> {
     let fed = published.as_ref().and_then(Installed::fed_prog_id);
     if leftover(fed, prepared.prog_id()) == Leftover::Swap {
         info!(%scope, "finishing an upgrade that was interrupted");
-        pindir::exchange(&next, &dir)?;
+        exchange(&next, &dir)?;
     } else {
         info!(%scope, "removing what an interrupted attach left");
     }

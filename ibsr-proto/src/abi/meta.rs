@@ -3,7 +3,7 @@
 
 use zerocopy::FromBytes as _;
 
-use super::{ABI_HASH, ABI_VERSION, META_MAGIC, Meta, hex};
+use super::{ABI_HASH, ABI_VERSION, META_MAGIC, Meta, hex, padded_text};
 use crate::cgroup_abi::{CGROUP_ABI_HASH, CGROUP_ABI_VERSION, CgroupMeta};
 
 /// Why a `meta` entry cannot be trusted.
@@ -74,8 +74,7 @@ impl Meta {
     /// Interface name without its padding; empty for other sensors.
     #[must_use]
     pub fn ifname(&self) -> String {
-        let end = self.ifname.iter().position(|&byte| byte == 0).unwrap_or(self.ifname.len());
-        String::from_utf8_lossy(&self.ifname[..end]).into_owned()
+        padded_text(&self.ifname)
     }
 
     /// The epoch as segments write it: 16 hexadecimal digits.

@@ -3,8 +3,8 @@
 
 use zerocopy::FromBytes as _;
 
-use super::{CGROUP_ABI_HASH, CGROUP_ABI_VERSION, CgroupMeta, padded_text};
-use crate::abi::{META_MAGIC, MetaError, boot_id_text, hex};
+use super::{CGROUP_ABI_HASH, CGROUP_ABI_VERSION, CgroupMeta};
+use crate::abi::{META_MAGIC, MetaError, boot_id_text, hex, padded_text};
 use crate::addr::SourceAddr;
 
 impl CgroupMeta {

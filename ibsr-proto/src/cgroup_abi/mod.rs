@@ -12,13 +12,14 @@ mod totals;
 
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
-use crate::abi::{Field, Layout, hash_layouts};
+use crate::abi::{Field, Layout, hash_layouts, padded_text};
+use crate::cgroup_behaviour_abi::BEHAVIOUR_ABI_HASH;
 use crate::cgroup_dns_abi::{AddressName, DNS_PORTS, DNS_RESOLVERS, DnsTotals, NameText};
 
 pub use kinds::{Direction, Learned, missing, step};
 
 /// `IBSR_CGROUP_ABI_VERSION`.
-pub const CGROUP_ABI_VERSION: u32 = 2;
+pub const CGROUP_ABI_VERSION: u32 = 3;
 /// `IBSR_DEFAULT_MAX_FLOWS`.
 pub const DEFAULT_MAX_FLOWS: u32 = 100_000;
 /// `IBSR_COMM_BYTES`.
@@ -250,6 +251,8 @@ abi_struct! {
         volume_out_bytes: u64,
         /// Failed connects of an application in a window that are flagged.
         failed_connects: u64,
+        /// Bytes of names of a zone in a window that are flagged.
+        zone_name_bytes: u64,
         /// Hash of the destinations that were given as the baseline; 0 for none.
         baseline_hash: u64,
         /// Coefficient of variation up to which intervals are regular, in percent.
@@ -258,6 +261,10 @@ abi_struct! {
         regular_count: u32,
         /// Bits of the map of internal peers that are flagged.
         internal_peer_bits: u32,
+        /// Bits of the map of names of a zone that are flagged.
+        zone_name_bits: u32,
+        /// Bits of the map of zones without the name that are flagged.
+        nxdomain_zone_bits: u32,
         /// Entries of the baseline; 0 for none.
         baseline_entries: u32,
         /// Capacity of the table of names.
@@ -285,8 +292,9 @@ pub const CGROUP_LAYOUTS: [Layout; 8] = [
     DnsTotals::LAYOUT,
 ];
 
-/// FNV-1a (64 bit) over names, offsets and sizes of every field of [`CGROUP_LAYOUTS`].
-pub const CGROUP_ABI_HASH: u64 = hash_layouts(&CGROUP_LAYOUTS);
+/// FNV-1a (64 bit) over names, offsets and sizes of every field of [`CGROUP_LAYOUTS`], with that of
+/// behaviour.
+pub const CGROUP_ABI_HASH: u64 = hash_layouts(&CGROUP_LAYOUTS) ^ BEHAVIOUR_ABI_HASH.rotate_left(1);
 
 impl Owner {
     /// Name of the process without its padding.
@@ -300,12 +308,6 @@ impl Owner {
     pub fn parent_comm(&self) -> String {
         padded_text(&self.parent_comm)
     }
-}
-
-/// Text in front of its padding.
-fn padded_text(bytes: &[u8]) -> String {
-    let end = bytes.iter().position(|&byte| byte == 0).unwrap_or(bytes.len());
-    String::from_utf8_lossy(&bytes[..end]).into_owned()
 }
 
 #[cfg(test)]

@@ -2,19 +2,15 @@
 //! Sums and remainders of the totals.
 
 use super::CgroupTotals;
+use crate::abi::sum_words;
 
 impl CgroupTotals {
     /// Sum over CPUs. What is private to the program stays 0.
     #[must_use]
     pub fn sum(cpus: &[Self]) -> Self {
-        let mut words = [0_u64; size_of::<Self>() / size_of::<u64>()];
-        for cpu in cpus {
-            let cpu: [u64; size_of::<Self>() / size_of::<u64>()] = zerocopy::transmute!(*cpu);
-            for (sum, word) in words.iter_mut().zip(cpu) {
-                *sum = sum.wrapping_add(word);
-            }
-        }
-        let sum: Self = zerocopy::transmute!(words);
+        const WORDS: usize = size_of::<CgroupTotals>() / size_of::<u64>();
+        let words = cpus.iter().map(|cpu| -> [u64; WORDS] { zerocopy::transmute!(*cpu) });
+        let sum: Self = zerocopy::transmute!(sum_words(words));
         Self { clock_tick: 0, clock_boot_ns: 0, ..sum }
     }
 

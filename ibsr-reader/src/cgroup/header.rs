@@ -3,7 +3,9 @@
 
 use ibsr_proto::abi::Evidence;
 use ibsr_proto::cgroup_abi::{CgroupMeta, missing};
-use ibsr_proto::cgroup_behaviour_abi::peers_of_bits;
+use ibsr_proto::cgroup_behaviour_abi::PEER_BITMAP_BITS;
+use ibsr_proto::cgroup_zone_abi::{NAME_BITMAP_BITS, ZONE_BITMAP_BITS};
+use ibsr_proto::linear_counting::distinct_of;
 use ibsr_proto::snapshot::SCHEMA;
 use ibsr_proto::snapshot::cgroup::{Header, Limits};
 
@@ -36,8 +38,11 @@ pub fn header(settings: &Settings, meta: &CgroupMeta) -> Header {
             regular_percent: meta.regular_cv_percent,
             regular_count: meta.regular_count,
             volume_out_bytes: meta.volume_out_bytes,
-            internal_peers: peers_of_bits(meta.internal_peer_bits),
+            internal_peers: distinct_of(meta.internal_peer_bits, PEER_BITMAP_BITS),
             failed_connects: meta.failed_connects,
+            zone_names: distinct_of(meta.zone_name_bits, NAME_BITMAP_BITS),
+            zone_name_bytes: meta.zone_name_bytes,
+            nxdomain_zones: distinct_of(meta.nxdomain_zone_bits, ZONE_BITMAP_BITS),
         },
         baseline_entries: meta.baseline_entries,
     }

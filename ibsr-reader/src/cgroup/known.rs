@@ -37,9 +37,19 @@ impl Known<String> {
     /// Texts of names.
     #[must_use]
     pub fn names() -> Self {
+        Self::texts(pins::NAME_TEXTS)
+    }
+
+    /// Texts of zones.
+    #[must_use]
+    pub fn zones() -> Self {
+        Self::texts(pins::ZONE_TEXTS)
+    }
+
+    fn texts(pin: &'static str) -> Self {
         let read =
             |value: &[u8]| NameText::read_from_bytes(value).expect("the size was checked").text();
-        Self::of::<NameText>(pins::NAME_TEXTS, read)
+        Self::of::<NameText>(pin, read)
     }
 }
 

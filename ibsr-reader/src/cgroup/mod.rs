@@ -55,8 +55,8 @@ impl Sensor for Cgroup {
 
     fn open(dir: &Path, _settings: &Settings) -> Result<Self, PinError> {
         let pinned = Pinned::open(dir)?;
-        let (owners, names) = (Known::owners(), Known::names());
-        let memory = Memory { owners, names, paths: Paths::of_this_process() };
+        let (owners, names, zones) = (Known::owners(), Known::names(), Known::zones());
+        let memory = Memory { owners, names, zones, paths: Paths::of_this_process() };
         Ok(Self { pinned, memory, tracked: None })
     }
 

@@ -9,6 +9,7 @@ use ibsr_proto::cgroup_behaviour_abi::{
     AppKey, AppWindow, Behaviour, BehaviourKey, BehaviourTotals,
 };
 use ibsr_proto::cgroup_dns_abi::{AddressName, DnsTotals, NameText};
+use ibsr_proto::cgroup_zone_abi::{Zone, ZoneKey};
 use ibsr_proto::pins;
 use ibsr_proto::snapshot::cgroup::{self, Totals};
 use libbpf_rs::{MapHandle, MapType};
@@ -27,6 +28,7 @@ const NAME_TEXTS_SHAPE: Shape = table::<u64, NameText>();
 const DNS_SHAPE: Shape = counters::<DnsTotals>();
 const BEHAVIOUR_SHAPE: Shape = table::<BehaviourKey, Behaviour>();
 const APPS_SHAPE: Shape = table::<AppKey, AppWindow>();
+const ZONES_SHAPE: Shape = table::<ZoneKey, Zone>();
 const BEHAVIOUR_TOTALS_SHAPE: Shape = counters::<BehaviourTotals>();
 
 const fn table<K, V>() -> Shape {
@@ -42,7 +44,7 @@ const fn counters<T>() -> Shape {
 }
 
 /// Pins that are read.
-const MAPS: [&str; 10] = [
+const MAPS: [&str; 12] = [
     pins::META,
     pins::FLOWS,
     pins::OWNERS,
@@ -53,6 +55,8 @@ const MAPS: [&str; 10] = [
     pins::BEHAVIOUR,
     pins::APP_WINDOW,
     pins::BEHAVIOUR_TOTALS,
+    pins::ZONES,
+    pins::ZONE_TEXTS,
 ];
 
 /// Names of the pins of links, sorted. Empty when nothing is attached.
@@ -97,6 +101,10 @@ pub struct Pinned {
     pub behaviours: MapHandle,
     /// Applications.
     pub apps: MapHandle,
+    /// Zones of applications.
+    pub zones: MapHandle,
+    /// Their texts.
+    pub zone_texts: MapHandle,
     totals: MapHandle,
     dns: MapHandle,
     behaviour_totals: MapHandle,
@@ -123,6 +131,8 @@ impl Pinned {
             name_texts: open(pins::NAME_TEXTS, NAME_TEXTS_SHAPE)?,
             behaviours: open(pins::BEHAVIOUR, BEHAVIOUR_SHAPE)?,
             apps: open(pins::APP_WINDOW, APPS_SHAPE)?,
+            zones: open(pins::ZONES, ZONES_SHAPE)?,
+            zone_texts: open(pins::ZONE_TEXTS, NAME_TEXTS_SHAPE)?,
             totals: open(pins::TOTALS, TOTALS_SHAPE)?,
             dns: open(pins::DNS_TOTALS, DNS_SHAPE)?,
             behaviour_totals: open(pins::BEHAVIOUR_TOTALS, BEHAVIOUR_TOTALS_SHAPE)?,

@@ -63,6 +63,8 @@ pub struct Reading {
     dns: DnsTotals,
     behaviour: BehaviourTotals,
     behaviour_evicted: u64,
+    zone_evicted: u64,
+    zones_missing: u64,
     in_flight: u64,
     max_entries: u64,
     took_us: u64,
@@ -75,6 +77,8 @@ pub struct Memory {
     pub owners: Known<Owner>,
     /// Texts of names.
     pub names: Known<String>,
+    /// Texts of zones.
+    pub zones: Known<String>,
     /// Paths of cgroups.
     pub paths: Paths,
 }
@@ -110,9 +114,12 @@ pub fn read(
     // After the flows: the programs count a packet in the totals first, so these can only be
     // ahead of the flows, never behind.
     let (after, in_flight) = pinned.totals()?;
-    tally.rows += tables::names(pinned, walker, &mut memory.names, plan, &mut each)?;
+    let names = tables::names(pinned, walker, &mut memory.names, plan, &mut each)?;
+    tally.names_missing += names.missing;
     let behaviours = tables::behaviours(pinned, walker, &mut memory.names, plan, &mut each)?;
-    tally.rows += behaviours.rows + tables::apps(pinned, walker, plan, &mut each)?;
+    let apps = tables::apps(pinned, walker, plan, &mut each)?;
+    let zones = tables::zones(pinned, walker, &mut memory.zones, plan, &mut each)?;
+    tally.rows += names.rows + behaviours.rows + apps + zones.rows;
     let behaviour = pinned.behaviour()?;
     Ok(Reading {
         tally,
@@ -121,6 +128,8 @@ pub fn read(
         dns: pinned.dns()?,
         behaviour,
         behaviour_evicted: behaviours.evicted(&behaviour),
+        zone_evicted: zones.evicted(&behaviour),
+        zones_missing: zones.missing,
         in_flight,
         max_entries: u64::from(pinned.flows.max_entries()),
         took_us: boot_ns().saturating_sub(start) / 1_000,
@@ -247,7 +256,7 @@ impl Reading {
     #[must_use]
     pub fn close(&self, plan: &Plan, attached: bool) -> (Sweep, Option<LawError>) {
         let Self { tally, before, after, dns, behaviour, behaviour_evicted, .. } = *self;
-        let Self { in_flight, max_entries, took_us, .. } = *self;
+        let Self { zone_evicted, zones_missing, in_flight, max_entries, took_us, .. } = *self;
         let (evicted, broken) = remainder(after.evicted(tally.attributed), in_flight);
         let bytes_in_flight = in_flight.saturating_mul(MAX_PACKET_BYTES);
         let (evicted_bytes, broken_bytes) =
@@ -272,6 +281,8 @@ impl Reading {
             paths_missing: tally.paths_missing,
             names_missing: tally.names_missing,
             behaviour_evicted,
+            zone_evicted,
+            zones_missing,
             totals: after,
             dns,
             behaviour,

@@ -94,6 +94,8 @@ fn reading(tracked: u64, attributed: u64) -> Reading {
         dns: DnsTotals { asked: 5, ..DnsTotals::default() },
         behaviour: BehaviourTotals { connects: 6, ..BehaviourTotals::default() },
         behaviour_evicted: 4,
+        zone_evicted: 3,
+        zones_missing: 2,
         in_flight: 0,
         max_entries: 100,
         took_us: 70,
@@ -106,6 +108,7 @@ fn what_the_flows_lack_was_evicted() {
     assert_eq!((sweep.evicted, sweep.evicted_bytes, sweep.during_read), (3, 300, 1));
     assert_eq!((sweep.conserved, sweep.attached, broken), (true, true, None));
     assert_eq!((sweep.dns.asked, sweep.behaviour.connects, sweep.behaviour_evicted), (5, 6, 4));
+    assert_eq!((sweep.zone_evicted, sweep.zones_missing), (3, 2));
     assert_eq!((sweep.rows, sweep.entries, sweep.max_entries, sweep.read_us), (1, 9, 100, 70));
 }
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! The tables beside that of flows: names of addresses, destinations of applications, and the
-//! applications.
+//! The tables beside that of flows: names of addresses, destinations of applications, the
+//! applications, and the zones that they ask in.
 
 use std::borrow::Cow;
 
@@ -9,8 +9,9 @@ use ibsr_proto::cgroup_behaviour_abi::{
     AppKey, AppWindow, Behaviour, BehaviourKey, INTERVAL_SHIFT,
 };
 use ibsr_proto::cgroup_dns_abi::AddressName;
+use ibsr_proto::cgroup_zone_abi::{Zone, ZoneKey};
 use ibsr_proto::pins;
-use ibsr_proto::snapshot::cgroup::words::{Device, Flags, Protocol};
+use ibsr_proto::snapshot::cgroup::words::{Device, Flags, Hex, Protocol};
 use ibsr_proto::snapshot::cgroup::{self, App, BehaviourTotals, Name, RowRef};
 use libbpf_rs::{MapCore as _, MapFlags};
 use zerocopy::FromBytes as _;
@@ -40,8 +41,34 @@ impl Behaviours {
     }
 }
 
-/// Lists what was resolved since the sweep before; how many rows. A name whose text was evicted
-/// says nothing and is left out.
+/// What a walk over the zones found.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Zones {
+    /// Rows listed.
+    pub rows: u64,
+    /// Of those, without a text.
+    pub missing: u64,
+    questions: u64,
+}
+
+impl Zones {
+    /// Questions that are in no row, though one was made for them.
+    #[must_use]
+    pub const fn evicted(&self, totals: &BehaviourTotals) -> u64 {
+        totals.zone_questions.saturating_sub(totals.zone_lost).saturating_sub(self.questions)
+    }
+}
+
+/// What a walk over the names found.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Names {
+    /// Rows listed.
+    pub rows: u64,
+    /// Left out: the text was evicted, so there is nothing to say.
+    pub missing: u64,
+}
+
+/// Lists what was resolved since the sweep before.
 ///
 /// # Errors
 /// [`SweepError`].
@@ -51,23 +78,23 @@ pub fn names(
     texts: &mut Known<String>,
     plan: &Plan,
     each: &mut impl FnMut(RowRef<'_>),
-) -> Result<u64, SweepError> {
-    let (mut rows, mut failed) = (0, None);
+) -> Result<Names, SweepError> {
+    let (mut found, mut failed) = (Names::default(), None);
     walker.walk(&pinned.names, |key, value| {
         let value = AddressName::read_from_bytes(value).expect("the value size was checked");
         if !plan.lists(value.learned_boot_ns) {
             return;
         }
         match texts.get(&pinned.name_texts, value.name) {
-            Ok(None) => {}
+            Ok(None) => found.missing += 1,
             Ok(Some(text)) => {
-                rows += 1;
+                found.rows += 1;
                 each(RowRef::Name(&name_row(plan.seq, address(key), &value, text)));
             }
             Err(error) => failed = Some(error),
         }
     })?;
-    failed.map_or(Ok(rows), |error| Err(error.into()))
+    failed.map_or(Ok(found), |error| Err(error.into()))
 }
 
 /// Lists the destinations that anything happened to since the sweep before.
@@ -122,6 +149,39 @@ pub fn apps(
         }
     })?;
     Ok(rows)
+}
+
+/// Lists the zones of applications that anything happened in since the sweep before.
+///
+/// # Errors
+/// [`SweepError`].
+pub fn zones(
+    pinned: &Pinned,
+    walker: &mut Walker,
+    texts: &mut Known<String>,
+    plan: &Plan,
+    each: &mut impl FnMut(RowRef<'_>),
+) -> Result<Zones, SweepError> {
+    let (mut found, mut failed) = (Zones::default(), None);
+    walker.walk(&pinned.zones, |key, value| {
+        let key = ZoneKey::read_from_bytes(key).expect("the key size was checked");
+        let value = Zone::read_from_bytes(value).expect("the value size was checked");
+        found.questions = found.questions.saturating_add(value.questions);
+        if !plan.lists(value.last_boot_ns) {
+            return;
+        }
+        match texts.get(&pinned.zone_texts, key.zone) {
+            Ok(text) => {
+                let zone = text.map(|text| Cow::Borrowed(&**text));
+                found.missing += u64::from(zone.is_none());
+                found.rows += 1;
+                let row = zone_row(plan.seq, &key, &value, pinned.meta.window_ns);
+                each(RowRef::Zone(&cgroup::Zone { zone, ..row }));
+            }
+            Err(error) => failed = Some(error),
+        }
+    })?;
+    failed.map_or(Ok(found), |error| Err(error.into()))
 }
 
 /// The name that an address has now.
@@ -206,6 +266,34 @@ fn app_row(seq: u64, key: &AppKey, value: &AppWindow, window_ns: u64) -> App {
         window_bytes_out: value.window_bytes_out,
         window_failed: value.window_failed,
         window_internal_peers: value.internal_peers().round() as u32,
+        nxdomain: value.nxdomain,
+        window_nxdomain_zones: value.nxdomain_zones().round() as u32,
+    }
+}
+
+/// The row without its text.
+fn zone_row(seq: u64, key: &ZoneKey, value: &Zone, window_ns: u64) -> cgroup::Zone<'static> {
+    cgroup::Zone {
+        seq,
+        exe_device: Device(key.exe_device),
+        exe_inode: key.exe_inode,
+        zone: None,
+        zone_key: Hex(key.zone),
+        flags: Flags(value.flags),
+        born_boot_ns: value.born_boot_ns,
+        last_boot_ns: value.last_boot_ns,
+        flagged_boot_ns: value.flagged_boot_ns,
+        questions: value.questions,
+        answers: value.answers,
+        nxdomain: value.nxdomain,
+        name_bytes: value.name_bytes,
+        labels: value.labels,
+        bytes_out: value.bytes_out,
+        bytes_in: value.bytes_in,
+        window_boot_ns: value.window.saturating_mul(window_ns),
+        window_names: value.names().round() as u32,
+        window_name_bytes: value.window_name_bytes,
+        window_bytes_out: value.window_bytes_out,
     }
 }
 

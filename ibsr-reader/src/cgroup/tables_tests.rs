@@ -45,7 +45,8 @@ fn a_destination_becomes_a_row_field_by_field() {
 #[test]
 fn an_application_becomes_a_row_field_by_field() {
     let (key, numbers): (AppKey, AppWindow) = (numbered(), numbered());
-    let mut value = AppWindow { window: 3, peer_bitmap: [0; 16], ..numbers };
+    let mut value =
+        AppWindow { window: 3, peer_bitmap: [0; 16], nxdomain_bitmap: [7, 0, 0, 0], ..numbers };
     value.peer_bitmap[2] = 0b101;
     let row = app_row(9, &key, &value, 600);
     assert_eq!((row.seq, row.exe_inode, row.exe_device.0), (9, key.exe_inode, key.exe_device));
@@ -60,6 +61,30 @@ fn an_application_becomes_a_row_field_by_field() {
         (value.window_bytes_out, value.window_failed)
     );
     assert_eq!(row.window_internal_peers, 2);
+    assert_eq!((row.nxdomain, row.window_nxdomain_zones), (value.nxdomain, 3));
+}
+
+#[test]
+fn a_zone_becomes_a_row_field_by_field() {
+    let (key, numbers): (ZoneKey, Zone) = (numbered(), numbered());
+    let mut value = Zone { window: 3, name_bitmap: [0; 8], ..numbers };
+    value.name_bitmap[7] = 0b1001;
+    let row = zone_row(9, &key, &value, 600);
+    assert_eq!((row.seq, row.exe_inode, row.exe_device.0), (9, key.exe_inode, key.exe_device));
+    assert_eq!((row.zone, row.zone_key.0), (None, key.zone));
+    assert_eq!((row.flags.0, row.flagged_boot_ns), (value.flags, value.flagged_boot_ns));
+    assert_eq!((row.born_boot_ns, row.last_boot_ns), (value.born_boot_ns, value.last_boot_ns));
+    assert_eq!(
+        (row.questions, row.answers, row.nxdomain),
+        (value.questions, value.answers, value.nxdomain)
+    );
+    assert_eq!((row.name_bytes, row.labels), (value.name_bytes, value.labels));
+    assert_eq!((row.bytes_out, row.bytes_in), (value.bytes_out, value.bytes_in));
+    assert_eq!((row.window_boot_ns, row.window_names), (1_800, 2));
+    assert_eq!(
+        (row.window_name_bytes, row.window_bytes_out),
+        (value.window_name_bytes, value.window_bytes_out)
+    );
 }
 
 #[test]
@@ -80,4 +105,6 @@ fn what_is_in_no_row_and_was_not_lost_was_evicted() {
     let totals = BehaviourTotals { connects: 10, connects_lost: 2, ..BehaviourTotals::default() };
     assert_eq!(Behaviours { rows: 0, connects: 5 }.evicted(&totals), 3);
     assert_eq!(Behaviours { rows: 0, connects: 9 }.evicted(&totals), 0, "one came meanwhile");
+    let totals = BehaviourTotals { zone_questions: 10, zone_lost: 2, ..totals };
+    assert_eq!(Zones { questions: 5, ..Zones::default() }.evicted(&totals), 3);
 }

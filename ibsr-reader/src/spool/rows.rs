@@ -3,7 +3,7 @@
 //! sweep they belong to, and what closes it.
 
 use ibsr_proto::addr::SourceAddr;
-use ibsr_proto::snapshot::cgroup::{self, AppLife, BehaviourLife, FlowLife, NameLife};
+use ibsr_proto::snapshot::cgroup::{self, AppLife, BehaviourLife, FlowLife, NameLife, ZoneLife};
 use ibsr_proto::snapshot::{Footer, Header, Row, RowRef, SCHEMA, Sweep};
 use serde::Deserialize;
 
@@ -122,6 +122,7 @@ impl Head {
             Some(Kind::Name) => Some(Life::Name(serde_json::from_slice(line)?)),
             Some(Kind::Behaviour) => Some(Life::Behaviour(serde_json::from_slice(line)?)),
             Some(Kind::App) => Some(Life::App(serde_json::from_slice(line)?)),
+            Some(Kind::Zone) => Some(Life::Zone(serde_json::from_slice(line)?)),
         })
     }
 
@@ -141,6 +142,7 @@ impl Head {
                     cgroup::Row::Name(row) => row.seq = seq,
                     cgroup::Row::Behaviour(row) => row.seq = seq,
                     cgroup::Row::App(row) => row.seq = seq,
+                    cgroup::Row::Zone(row) => row.seq = seq,
                     _ => return false,
                 }
                 row.table_row().is_some_and(|row| {
@@ -160,15 +162,17 @@ enum Kind {
     Name,
     Behaviour,
     App,
+    Zone,
 }
 
 /// How rows of counters begin that we write.
-const PREFIXES: [(&[u8], Kind); 5] = [
+const PREFIXES: [(&[u8], Kind); 6] = [
     (br#"{"type":"source","#, Kind::Source),
     (br#"{"type":"flow","#, Kind::Flow),
     (br#"{"type":"name","#, Kind::Name),
     (br#"{"type":"behaviour","#, Kind::Behaviour),
     (br#"{"type":"app","#, Kind::App),
+    (br#"{"type":"zone","#, Kind::Zone),
 ];
 
 /// What identifies one life of what is counted.
@@ -179,6 +183,7 @@ pub(super) enum Life {
     Name(NameLife),
     Behaviour(BehaviourLife),
     App(AppLife),
+    Zone(ZoneLife),
 }
 
 /// The same of a source.
@@ -223,6 +228,7 @@ impl From<cgroup::Row> for Seen {
             cgroup::Row::Name(name) => Self::Counted(name.seq),
             cgroup::Row::Behaviour(behaviour) => Self::Counted(behaviour.seq),
             cgroup::Row::App(app) => Self::Counted(app.seq),
+            cgroup::Row::Zone(zone) => Self::Counted(zone.seq),
             cgroup::Row::Gap(_) => Self::Gap,
             cgroup::Row::Footer(footer) => Self::Footer(footer),
             cgroup::Row::Unknown(_) => Self::Unknown,

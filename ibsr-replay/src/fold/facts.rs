@@ -14,6 +14,7 @@ use super::id::StreamId;
 use super::law::{Coverage, Violation};
 use super::source_facts::SourceFacts;
 use super::vector::Vector;
+use super::window::Stretch;
 
 /// Length of a bucket of time: short enough for a peak, long enough for a year.
 pub const BUCKET_MS: u64 = 300_000;
@@ -48,6 +49,8 @@ pub struct UnitFacts {
     pub rejects: Rejects,
     /// Wall clock at the start of the first and the end of the last interval.
     pub span_unix_ms: Option<(u64, u64)>,
+    /// The same on the boot clock, without what the first sweep found there.
+    pub span_boot: Option<Stretch>,
     /// Whether nothing was known before its first sweep.
     pub is_cold: bool,
     /// Time with rates.

@@ -25,8 +25,46 @@ pub struct SourceFacts {
     pub peak: Option<Peak>,
     /// Days on which it sent something, ascending, with the handshakes completed.
     pub days: Vec<(u32, u64)>,
+    /// Hosts that saw it, as [`StreamId::host_bit`](super::id::StreamId::host_bit) numbers them.
+    pub hosts: u64,
+    /// Connections that the sensor of a cgroup saw of it, on any host. A source of which nothing
+    /// else is known has no day: no interface saw it, and no rule could have acted on it.
+    pub connected: Connected,
     /// What rules would have done; absent for nearly every source.
     pub acted: Option<Box<Acted>>,
+}
+
+/// Connections of a source that were accepted by sockets under a cgroup. Lower bounds: a flow
+/// that was evicted before a sweep listed it is in none.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Connected {
+    /// Handshakes that a socket completed.
+    pub established: u64,
+    /// Of these, with payload in both directions.
+    pub both_ways: u64,
+}
+
+impl Connected {
+    /// Adds others.
+    pub const fn join(&mut self, other: Self) {
+        self.established = self.established.saturating_add(other.established);
+        self.both_ways = self.both_ways.saturating_add(other.both_ways);
+    }
+
+    /// What came since `before`, of the same connections.
+    #[must_use]
+    pub const fn since(self, before: Self) -> Self {
+        Self {
+            established: self.established.saturating_sub(before.established),
+            both_ways: self.both_ways.saturating_sub(before.both_ways),
+        }
+    }
+
+    /// Whether there are none.
+    #[must_use]
+    pub const fn is_zero(self) -> bool {
+        self.established == 0 && self.both_ways == 0
+    }
 }
 
 /// The busiest complete window of a source.
@@ -164,9 +202,23 @@ impl SourceFacts {
             let own = entry(&mut self.days, *day, 0);
             *own = own.saturating_add(*handshakes);
         }
+        self.hosts |= other.hosts;
+        self.connected.join(other.connected);
         if let Some(acted) = &other.acted {
             self.acted.get_or_insert_default().join(acted);
         }
+    }
+
+    /// Of a source of which only connections are known.
+    #[must_use]
+    pub fn of_connections(connected: Connected) -> Self {
+        Self { connected, ..Self::default() }
+    }
+
+    /// Whether the sensor of an interface saw it.
+    #[must_use]
+    pub const fn is_seen(&self) -> bool {
+        !self.days.is_empty()
     }
 
     /// Takes note of a complete window.
@@ -186,6 +238,8 @@ mod tests {
         let counts = Counts { syn, packets: syn, ..Counts::default() };
         let mut facts = SourceFacts { counts, days: vec![(day, syn)], ..SourceFacts::default() };
         facts.add_peak(syn, u64::from(day));
+        facts.hosts = 1 << day;
+        facts.connected = Connected { established: syn, both_ways: delay_ms };
         let mut acted = Acted::default();
         acted.book(day, Vector::default().with(0, 1), &Booked::of(&counts));
         acted.mark(0, 1, delay_ms).packets_by_age[2] += syn;
@@ -207,6 +261,7 @@ mod tests {
         assert_eq!(all, sum(&[&sum(&[&b, &c]), &a]));
         assert_eq!(all.days, [(1, 5), (3, 9)]);
         assert_eq!(all.peak, Some(Peak { syn: 5, at_unix_ms: 1 }));
+        assert_eq!((all.hosts, all.connected.established, all.connected.both_ways), (10, 14, 110));
         let acted = all.acted.expect("acted on");
         assert_eq!(acted.by.len(), 2);
         assert_eq!(acted.marks[0].1.delay_ms, 10);

@@ -18,7 +18,7 @@ use super::law::{Law, Rows};
 use super::sources::{Now, Recent, Sources, Visited};
 use super::state::RuleState;
 use super::timeline::{Interval, Pace, Placement, Timeline, WallClock, Why};
-use super::window::apportion;
+use super::window::{Stretch, apportion};
 use crate::rules::ast::MAX_SECONDS;
 
 const NS_PER_S: u64 = 1_000_000_000;
@@ -274,6 +274,10 @@ impl<'a> UnitFold<'a> {
         let facts = &mut self.facts;
         let span = facts.span_unix_ms.map_or(first, |(first, _)| first);
         facts.span_unix_ms = Some((span, sweep.at_unix_ms));
+        let Stretch { from_ns, to_ns } = interval.over;
+        let from_ns = if is_first && !interval.is_timed { to_ns } else { from_ns };
+        let from_ns = facts.span_boot.map_or(from_ns, |span| span.from_ns);
+        facts.span_boot = Some(Stretch { from_ns, to_ns });
         facts.sweeps += 1;
         facts.is_cold |= is_first;
         let len_ns = interval.over.len_ns();
@@ -327,7 +331,9 @@ impl<'a> UnitFold<'a> {
         (facts.violated, facts.violations) = (law.violated, law.violations);
         let inside = |gap: &GapFact| gap.span_unix_ms.1 / DAY_MS == u64::from(id.day);
         facts.gaps = explain(facts.gaps, &stated, clock).into_iter().filter(inside).collect();
-        let sources = sources.into_facts(id.day);
+        let mut sources = sources.into_facts(id.day);
+        let host_bit = id.stream.host_bit();
+        sources.iter_mut().for_each(|(_, facts)| facts.hosts = host_bit);
         FoldedUnit { id, facts, sources }
     }
 }

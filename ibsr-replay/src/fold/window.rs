@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 use super::counts::Counts;
 
 /// A stretch of the boot clock.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Stretch {
     /// Start.
     pub from_ns: u64,

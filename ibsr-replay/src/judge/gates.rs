@@ -24,6 +24,13 @@ pub const MIN_SPREAD: u64 = 10;
 const WORST_DAY: u64 = 3;
 /// Part of the dropped sources that may have been spoofed.
 pub const MAX_SPOOFED_PPM: u64 = 500_000;
+/// Part of the days of interfaces beside which connections must have been seen: labels that
+/// rest on both sensors here and on one there are a proxy.
+const MIN_LABELLED_PPM: u64 = 1_000_000;
+/// Part of the handshakes that must have a known connection. Some never have one: a queue that
+/// was full, a handshake that was guessed, the last sweep. Where more than one of twenty has
+/// none, the cgroup is not where the traffic of the interface goes.
+const MIN_KNOWN_PPM: u64 = 950_000;
 /// Part of the abusive packets that must have been caught.
 const MIN_CAPTURE_PPM: u64 = 100_000;
 
@@ -74,8 +81,10 @@ pub struct Measured {
     pub abusive: u64,
     /// Abusive packets caught.
     pub capture_ppm: Option<u64>,
-    /// Whether labels are independent of the counters that judge.
-    pub is_label_independent: bool,
+    /// Days of interfaces beside which another sensor saw connections.
+    pub labelled_ppm: Option<u64>,
+    /// Handshakes of which it knows the connection.
+    pub known_ppm: Option<u64>,
     /// Whether a trial ended well.
     pub is_canary_done: bool,
     /// Largest share of clusters that may be affected.
@@ -219,10 +228,18 @@ fn benefit(m: &Measured) -> Vec<Gate> {
         least(
             "labels",
             Trial,
-            Count,
-            Some(u64::from(m.is_label_independent)),
-            1,
-            "labels from a sensor other than the one that judges",
+            Ppm,
+            m.labelled_ppm,
+            MIN_LABELLED_PPM,
+            "days of interfaces with the sensor of a cgroup beside them",
+        ),
+        least(
+            "handshakes_known",
+            Trial,
+            Ppm,
+            m.known_ppm,
+            MIN_KNOWN_PPM,
+            "handshakes of which that sensor knows the connection",
         ),
         least(
             "canary",
@@ -235,8 +252,15 @@ fn benefit(m: &Measured) -> Vec<Gate> {
     ]
 }
 
+/// Whether labels are independent of the counters that judge: by connections, everywhere.
+#[must_use]
+pub fn is_label_independent(labelled_ppm: Option<u64>, known_ppm: Option<u64>) -> bool {
+    labelled_ppm.is_some_and(|ppm| ppm >= MIN_LABELLED_PPM)
+        && known_ppm.is_some_and(|ppm| ppm >= MIN_KNOWN_PPM)
+}
+
 /// A gate whose limit is the smallest value that passes.
-fn least(
+pub(crate) fn least(
     name: &'static str,
     kind: GateKind,
     unit: Unit,
@@ -249,7 +273,7 @@ fn least(
 }
 
 /// A gate whose limit is the largest value that passes.
-fn most(
+pub(crate) fn most(
     name: &'static str,
     kind: GateKind,
     unit: Unit,
@@ -279,11 +303,22 @@ fn verdict(gates: &[Gate]) -> (Verdict, Vec<&Gate>) {
 /// Puts the decision together.
 #[must_use]
 pub fn decide(measured: &Measured, sentence: String, plan: Option<Plan>) -> Decision {
-    let gates = gates(measured);
+    let worst_ppb = measured.upper_ppb.max(measured.rolling_ppb);
+    conclude(gates(measured), canary_percent(worst_ppb, measured.limit_ppb), sentence, plan)
+}
+
+/// The decision that follows from gates; `canary_percent` is for where it is a trial.
+#[must_use]
+pub(crate) fn conclude(
+    gates: Vec<Gate>,
+    canary_percent: u8,
+    sentence: String,
+    plan: Option<Plan>,
+) -> Decision {
     let (verdict, failed) = verdict(&gates);
     Decision {
         verdict,
-        canary_percent: (verdict == Verdict::ReadyCanary).then(|| canary_percent(measured)),
+        canary_percent: (verdict == Verdict::ReadyCanary).then_some(canary_percent),
         reasons: failed.into_iter().map(words::failed).collect(),
         sentence,
         plan: plan.filter(|plan| verdict == Verdict::InsufficientEvidence && plan.is_missing()),
@@ -292,13 +327,8 @@ pub fn decide(measured: &Measured, sentence: String, plan: Option<Plan>) -> Deci
 }
 
 /// The further the bound is below its limit, the larger the first share.
-const fn canary_percent(measured: &Measured) -> u8 {
-    let worst = if measured.upper_ppb > measured.rolling_ppb {
-        measured.upper_ppb
-    } else {
-        measured.rolling_ppb
-    };
-    match measured.limit_ppb / if worst == 0 { 1 } else { worst } {
+pub(crate) const fn canary_percent(upper_ppb: u64, limit_ppb: u64) -> u8 {
+    match limit_ppb / if upper_ppb == 0 { 1 } else { upper_ppb } {
         0 | 1 => 1,
         2..5 => 5,
         _ => 10,

@@ -26,7 +26,8 @@ const READY: Measured = Measured {
     candidates: 1,
     abusive: 1,
     capture_ppm: Some(900_000),
-    is_label_independent: true,
+    labelled_ppm: Some(1_000_000),
+    known_ppm: Some(950_000),
     is_canary_done: true,
     limit_ppb: 1_000_000,
     connection_limit_ppb: 100_000,
@@ -76,7 +77,16 @@ fn each_gate_alone_decides() {
             Verdict::NoBenefit,
             &[|m| m.abusive = 0, |m| m.candidates = 0, |m| m.capture_ppm = Some(99_999)],
         ),
-        (Verdict::ReadyCanary, &[|m| m.is_label_independent = false, |m| m.is_canary_done = false]),
+        (
+            Verdict::ReadyCanary,
+            &[
+                |m| m.labelled_ppm = Some(999_999),
+                |m| m.labelled_ppm = None,
+                |m| m.known_ppm = Some(949_999),
+                |m| m.known_ppm = None,
+                |m| m.is_canary_done = false,
+            ],
+        ),
     ];
     assert_eq!(verdict_of(|_| ()), Verdict::Ready);
     for (expected, changes) in cases {
@@ -85,7 +95,8 @@ fn each_gate_alone_decides() {
         }
     }
     let changes: usize = cases.iter().map(|(_, changes)| changes.len()).sum();
-    assert_eq!(changes - 1, gates(&READY).len(), "a gate has no case");
+    // Three of them have a second case: nothing was measured.
+    assert_eq!(changes - 3, gates(&READY).len(), "a gate has no case");
 }
 
 /// No evidence is never turned into a yes or a no.

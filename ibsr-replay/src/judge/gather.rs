@@ -8,12 +8,13 @@ use ibsr_proto::addr::SourceAddr;
 use ipnet::IpNet;
 
 use super::cluster::cluster;
+use super::cover::Cover;
 use super::holdout::HoldOut;
-use super::label::{COMPLETED_PERCENT, Label};
+use super::label::{Basis, COMPLETED_PERCENT, Label};
 use crate::fold::compiled::Compiled;
 use crate::fold::source_facts::{Booked, SourceFacts};
 use crate::fold::vector::Vector;
-use crate::model::{MAX_ROWS, Population};
+use crate::model::{LabelBasis, MAX_ROWS, Population};
 
 /// Cut-offs of the label that the report compares.
 pub const CUTS_PERCENT: [u64; 3] = [30, COMPLETED_PERCENT, 70];
@@ -51,6 +52,8 @@ pub struct Gathered {
     pub days: Vec<u32>,
     /// All together.
     pub population: Population,
+    /// What their labels rest on.
+    pub label_basis: LabelBasis,
     /// Packets without a rate.
     pub untimed_packets: u64,
     /// The busiest, in order.
@@ -75,6 +78,7 @@ pub struct Gathered {
 #[derive(Debug)]
 pub struct Gatherer<'a> {
     rules: &'a Compiled,
+    cover: Cover,
     by: By,
     keep: usize,
     all: Gathered,
@@ -101,11 +105,17 @@ struct Definition {
 impl<'a> Gatherer<'a> {
     /// Over `days`, ascending. At least `top` sources are listed.
     #[must_use]
-    pub fn new(rules: &'a Compiled, days: Vec<u32>, by: By, top: usize) -> Self {
+    pub fn new(rules: &'a Compiled, days: Vec<u32>, cover: Cover, by: By, top: usize) -> Self {
         let count = days.len();
+        let label_basis = LabelBasis {
+            stream_days: cover.units,
+            stream_days_covered: cover.covered,
+            ..LabelBasis::default()
+        };
         let all = Gathered {
             days,
             population: Population::default(),
+            label_basis,
             untimed_packets: 0,
             busiest: Vec::new(),
             acted: Vec::new(),
@@ -116,16 +126,26 @@ impl<'a> Gatherer<'a> {
             abusive: (0, 0),
             clusters: Vec::new(),
         };
-        Self { rules, by, keep: top.max(MAX_ROWS), all, open: None }
+        Self { rules, cover, by, keep: top.max(MAX_ROWS), all, open: None }
     }
 
-    /// Takes a source. They come in the order of their addresses, each once.
+    /// Takes a source. They come in the order of their addresses, each once. One that no
+    /// interface saw is none of the report's.
     pub fn add(&mut self, addr: SourceAddr, facts: SourceFacts) {
+        if !facts.is_seen() {
+            return;
+        }
         let ip = addr.to_ip();
         let is_allowed = self.rules.set().allow.iter().any(|prefix| prefix.contains(&ip));
-        let label = Label::of(&facts, is_allowed, COMPLETED_PERCENT);
+        let is_covered = self.cover.labels(&facts);
+        let basis = if is_covered { Basis::Connections } else { Basis::Counters };
+        let label_at = |percent| Label::of(&facts, basis, is_allowed, percent);
+        let label = label_at(COMPLETED_PERCENT);
+        if is_covered {
+            self.all.label_basis.add(&facts);
+        }
         self.count(label, &facts);
-        self.add_to_cluster(addr, &facts, label, is_allowed);
+        self.add_to_cluster(addr, &facts, label, CUTS_PERCENT.map(label_at));
         let source = Labelled { addr, label, facts };
         if source.facts.acted.is_some() {
             self.all.acted.push(source.clone());
@@ -172,7 +192,7 @@ impl<'a> Gatherer<'a> {
         addr: SourceAddr,
         facts: &SourceFacts,
         label: Label,
-        is_allowed: bool,
+        at_cuts: [Label; CUTS_PERCENT.len()],
     ) {
         let net = cluster(addr);
         if self.open.as_ref().is_none_or(|open| open.net != net) {
@@ -186,8 +206,7 @@ impl<'a> Gatherer<'a> {
         let index = |day: &u32| self.all.days.binary_search(day).ok();
         let days: Vec<usize> = facts.days.iter().filter_map(|(day, _)| index(day)).collect();
         let hurt = hurt(self.rules, facts, index);
-        for (at, cut) in CUTS_PERCENT.into_iter().enumerate() {
-            let label = Label::of(facts, is_allowed, cut);
+        for (at, label) in at_cuts.into_iter().enumerate() {
             let [known, with_unknown] = &mut open.definitions[2 * at..][..2] else { continue };
             if label == Label::Legitimate {
                 known.add(&days, &hurt);

@@ -120,6 +120,7 @@ pub fn report(
         coverage,
         law,
         population: gathered.population.clone(),
+        label_basis: gathered.label_basis.clone(),
         sources: gathered.busiest.iter().map(|s| pricer.source_row(s, &choice)).collect(),
         shown: wanted.top,
         streams: streams::stream_rows(&all_streams),
@@ -189,7 +190,8 @@ impl<'a> Bench<'a> {
             candidates: self.found.chosen.iter().flatten().count() as u64,
             abusive: self.gathered.population.abusive,
             capture_ppm: capture.packets.ppm.filter(|_| !self.is_provisional()),
-            is_label_independent: false,
+            labelled_ppm: self.labelled_ppm(),
+            known_ppm: self.known_ppm(),
             is_canary_done: false,
             limit_ppb: self.wanted.limit_ppb,
             connection_limit_ppb: self.wanted.connection_limit_ppb,
@@ -213,16 +215,7 @@ impl<'a> Bench<'a> {
     }
 
     pub(super) fn bound(&self, k: u64, n: u64) -> Bound {
-        let alpha_ppb = self.alpha_ppb;
-        let point = u128::from(k) * u128::from(PPB);
-        Bound {
-            k,
-            n,
-            point_ppb: point.checked_div(u128::from(n)).and_then(|p| u64::try_from(p).ok()),
-            upper_ppb: bound::upper_ppb(k, n, alpha_ppb),
-            wilson_ppb: bound::wilson_ppb(k, n, alpha_ppb),
-            alpha_ppb,
-        }
+        Bound::of(k, n, self.alpha_ppb)
     }
 
     fn surface(&self, choice: &Choice) -> Surface {
@@ -330,6 +323,16 @@ impl<'a> Bench<'a> {
         plan
     }
 
+    fn labelled_ppm(&self) -> Option<u64> {
+        let basis = &self.gathered.label_basis;
+        ppm(basis.stream_days_covered, basis.stream_days)
+    }
+
+    fn known_ppm(&self) -> Option<u64> {
+        let basis = &self.gathered.label_basis;
+        ppm(basis.handshakes_known, basis.handshakes)
+    }
+
     fn settings(&self, window_ms: u64) -> Settings {
         Settings {
             window_ms,
@@ -338,8 +341,14 @@ impl<'a> Bench<'a> {
             alpha_ppb: alpha::alpha_ppb(self.wanted.look),
             limit_ppb: self.wanted.limit_ppb,
             connection_limit_ppb: self.wanted.connection_limit_ppb,
-            labels: label::DEFINITION,
-            is_label_independent: false,
+            labels: match self.gathered.label_basis.stream_days_covered {
+                0 => label::DEFINITION,
+                _ => label::CONNECTION_DEFINITION,
+            },
+            is_label_independent: gates::is_label_independent(
+                self.labelled_ppm(),
+                self.known_ppm(),
+            ),
             is_canary_done: false,
         }
     }

@@ -13,8 +13,8 @@ mod talk;
 
 pub use decision::{Decision, Gate, GateKind, Plan, Settings, Unit, Verdict};
 pub use observed::{
-    Coverage, GapRow, Input, Law, Loss, Period, Population, Refused, Rejected, StreamRow,
-    ViolationRow,
+    Coverage, GapRow, Input, LabelBasis, Law, Loss, Period, Population, Refused, Rejected,
+    StreamRow, ViolationRow,
 };
 pub use outcome::{
     AffectedRow, Bound, BucketRow, Capture, DayRow, Impact, PortRow, PrefixRow, RuleRow,
@@ -78,6 +78,8 @@ pub struct Report {
     pub law: Law,
     /// All sources together.
     pub population: Population,
+    /// What their labels rest on.
+    pub label_basis: LabelBasis,
     /// The busiest sources, at most [`MAX_ROWS`] or what was asked for.
     pub sources: Vec<SourceRow>,
     /// How many of them to show to people.

@@ -5,6 +5,7 @@ use ibsr_proto::conservation::Totals;
 use serde::Serialize;
 
 use crate::fold::counts::Counts;
+use crate::fold::source_facts::SourceFacts;
 use crate::fold::timeline::Why;
 
 /// What was read.
@@ -139,6 +140,39 @@ pub struct Population {
     pub unknown: u64,
     /// Sum over all.
     pub counts: Counts,
+}
+
+/// What labels rest on. Those by connections need both sensors beside each other.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+pub struct LabelBasis {
+    /// Days of streams of interfaces.
+    pub stream_days: u64,
+    /// Of these, with the sensor of a cgroup beside them.
+    pub stream_days_covered: u64,
+    /// Sources that are labelled by connections.
+    pub sources: u64,
+    /// Handshakes of these, as the sensor of the interface counted them.
+    pub handshakes: u64,
+    /// Of these, with a connection that the other sensor knows: at most as many of each source.
+    pub handshakes_known: u64,
+    /// Connections of these sources that were established.
+    pub connections: u64,
+    /// Of these, with payload in both directions.
+    pub connections_both_ways: u64,
+}
+
+impl LabelBasis {
+    /// Adds a source that is labelled by connections.
+    pub const fn add(&mut self, facts: &SourceFacts) {
+        let (handshakes, connected) = (facts.counts.handshakes, facts.connected);
+        let known =
+            if handshakes < connected.established { handshakes } else { connected.established };
+        self.sources += 1;
+        self.handshakes = self.handshakes.saturating_add(handshakes);
+        self.handshakes_known = self.handshakes_known.saturating_add(known);
+        self.connections = self.connections.saturating_add(connected.established);
+        self.connections_both_ways = self.connections_both_ways.saturating_add(connected.both_ways);
+    }
 }
 
 /// One set of maps.

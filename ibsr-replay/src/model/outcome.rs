@@ -6,6 +6,10 @@ use serde::Serialize;
 
 use crate::fold::counts::Counts;
 use crate::judge::label::Label;
+use crate::stats::bound;
+
+/// The whole of a share.
+const PPB: u64 = 1_000_000_000;
 
 /// `part` of `whole`, and how large it could be in truth.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
@@ -35,6 +39,22 @@ pub struct Bound {
     pub wilson_ppb: u64,
     /// Error that the bound may make.
     pub alpha_ppb: u64,
+}
+
+impl Bound {
+    /// Of `k` in `n`.
+    #[must_use]
+    pub fn of(k: u64, n: u64, alpha_ppb: u64) -> Self {
+        let point = u128::from(k) * u128::from(PPB);
+        Self {
+            k,
+            n,
+            point_ppb: point.checked_div(u128::from(n)).and_then(|p| u64::try_from(p).ok()),
+            upper_ppb: bound::upper_ppb(k, n, alpha_ppb),
+            wilson_ppb: bound::wilson_ppb(k, n, alpha_ppb),
+            alpha_ppb,
+        }
+    }
 }
 
 /// Whom the candidate rules would have hurt.

@@ -46,7 +46,11 @@ pub struct FindingRow {
     pub exe_device: String,
     /// Inode of the executable.
     pub exe_inode: u64,
-    /// Destination; none for what is of the application as a whole, and so are the next three.
+    /// DNS zone that it asks in, `#` and a key where the kernel evicted its text; none for what is
+    /// of no zone.
+    pub zone: Option<String>,
+    /// Destination; none for what is of a zone or the application as a whole, and so are the next
+    /// three.
     pub addr: Option<SourceAddr>,
     /// Name of the destination.
     pub name: Option<String>,
@@ -70,6 +74,14 @@ pub struct FindingRow {
     pub window_failed: u64,
     /// Internal peers in it, estimated.
     pub window_internal_peers: u32,
+    /// Questions asked in the zone.
+    pub questions: u64,
+    /// Different names of the zone in the last window, estimated.
+    pub window_names: u32,
+    /// Their bytes in front of the zone.
+    pub window_name_bytes: u64,
+    /// Zones in which a name did not exist in the last window, estimated.
+    pub window_nxdomain_zones: u32,
     /// When the row's last new flag was set.
     pub flagged_unix_ms: u64,
     /// The last change of the row.

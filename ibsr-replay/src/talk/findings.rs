@@ -6,7 +6,8 @@ use std::collections::BTreeMap;
 
 use ibsr_proto::addr::SourceAddr;
 use ibsr_proto::cgroup_behaviour_abi::flag;
-use ibsr_proto::snapshot::cgroup::{App, Behaviour};
+use ibsr_proto::snapshot::cgroup::words::Flags;
+use ibsr_proto::snapshot::cgroup::{App, Behaviour, Zone};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
@@ -26,8 +27,17 @@ pub struct FindingKey {
     pub exe_inode: u64,
     /// One bit of [`flag`].
     pub flag: u32,
-    /// Where to; none for what is of the application as a whole.
-    pub to: Option<Destination>,
+    /// Where to, or where it asks; none for what is of the application as a whole.
+    pub to: Option<Aim>,
+}
+
+/// What an application has to do with.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub enum Aim {
+    /// An address and port.
+    Destination(Destination),
+    /// A DNS zone; `#` and its key where the kernel evicted its text.
+    Zone(Box<str>),
 }
 
 /// A destination.
@@ -66,6 +76,14 @@ pub struct Finding {
     pub window_failed: u64,
     /// Internal peers of the window, estimated.
     pub window_internal_peers: u32,
+    /// Questions asked.
+    pub questions: u64,
+    /// Names of the window, estimated.
+    pub window_names: u32,
+    /// Their bytes in front of the zone.
+    pub window_name_bytes: u64,
+    /// Zones of the window in which a name did not exist, estimated.
+    pub window_nxdomain_zones: u32,
     /// File that holds the row.
     pub file: String,
     /// Its line there, from 1.
@@ -95,8 +113,11 @@ pub struct Place<'a> {
 impl Findings {
     /// Takes a row about a destination.
     pub fn behaviour(&mut self, row: &Behaviour<'_>, time: SweepTime, place: Place<'_>) {
-        let to =
-            Destination { protocol: row.protocol.0, port: row.remote_port, addr: row.remote_addr };
+        if !has_finding(row.flags) {
+            return;
+        }
+        let (protocol, port, addr) = (row.protocol.0, row.remote_port, row.remote_addr);
+        let to = Aim::Destination(Destination { protocol, port, addr });
         let finding = Finding {
             last_unix_ms: unix_ms(row.last_boot_ns, time),
             flagged_unix_ms: unix_ms(row.flagged_boot_ns, time),
@@ -115,6 +136,9 @@ impl Findings {
 
     /// Takes a row about an application.
     pub fn app(&mut self, row: &App, time: SweepTime, place: Place<'_>) {
+        if !has_finding(row.flags) {
+            return;
+        }
         let finding = Finding {
             last_unix_ms: unix_ms(row.last_boot_ns, time),
             flagged_unix_ms: unix_ms(row.flagged_boot_ns, time),
@@ -124,6 +148,7 @@ impl Findings {
             window_bytes_out: row.window_bytes_out,
             window_failed: row.window_failed,
             window_internal_peers: row.window_internal_peers,
+            window_nxdomain_zones: row.window_nxdomain_zones,
             file: place.file.to_owned(),
             line: place.line,
             ..Finding::default()
@@ -131,17 +156,41 @@ impl Findings {
         self.add_each(row.flags.0, (row.exe_device.0, row.exe_inode), None, place, &finding);
     }
 
+    /// Takes a row about a zone.
+    pub fn zone(&mut self, row: &Zone<'_>, time: SweepTime, place: Place<'_>) {
+        if !has_finding(row.flags) {
+            return;
+        }
+        let zone = row.zone.as_deref().map_or_else(|| format!("#{}", row.zone_key), str::to_owned);
+        let finding = Finding {
+            last_unix_ms: unix_ms(row.last_boot_ns, time),
+            flagged_unix_ms: unix_ms(row.flagged_boot_ns, time),
+            bytes_out: row.bytes_out,
+            window_bytes_out: row.window_bytes_out,
+            questions: row.questions,
+            window_names: row.window_names,
+            window_name_bytes: row.window_name_bytes,
+            file: place.file.to_owned(),
+            line: place.line,
+            ..Finding::default()
+        };
+        let to = Some(Aim::Zone(zone.into()));
+        self.add_each(row.flags.0, (row.exe_device.0, row.exe_inode), to, place, &finding);
+    }
+
     fn add_each(
         &mut self,
         flags: u32,
         (exe_device, exe_inode): (u32, u64),
-        to: Option<Destination>,
+        to: Option<Aim>,
         place: Place<'_>,
         finding: &Finding,
     ) {
-        let is_finding = |bit: u32| bit != flag::IN_BASELINE && flags & bit != 0;
-        for (bit, _) in flag::ALL.into_iter().filter(|(bit, _)| is_finding(*bit)) {
+        for (bit, _) in
+            flag::ALL.into_iter().filter(|(bit, _)| flags & !flag::IN_BASELINE & bit != 0)
+        {
             let host = place.host.to_owned();
+            let to = to.clone();
             let key = FindingKey { host, exe_device, exe_inode, flag: bit, to };
             self.add((hash(&key), key), finding);
         }
@@ -166,16 +215,25 @@ impl Findings {
     }
 }
 
+/// Most rows have none: then nothing is copied.
+const fn has_finding(flags: Flags) -> bool {
+    flags.0 & !flag::IN_BASELINE != 0
+}
+
 fn hash(key: &FindingKey) -> u64 {
     let mut hash = Sha256::new();
     hash.update(&key.host);
     hash.update(key.exe_device.to_le_bytes());
     hash.update(key.exe_inode.to_le_bytes());
     hash.update(key.flag.to_le_bytes());
-    if let Some(to) = &key.to {
-        hash.update(to.protocol.to_le_bytes());
-        hash.update(to.port.to_le_bytes());
-        hash.update(to.addr.to_bytes());
+    match &key.to {
+        None => {}
+        Some(Aim::Destination(to)) => {
+            hash.update(to.protocol.to_le_bytes());
+            hash.update(to.port.to_le_bytes());
+            hash.update(to.addr.to_bytes());
+        }
+        Some(Aim::Zone(zone)) => hash.update(zone.as_bytes()),
     }
     super::facts::first(hash)
 }

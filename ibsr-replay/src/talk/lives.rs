@@ -5,17 +5,23 @@
 //! A life stays in memory until the end, because any full sweep may list it again; memory is
 //! bounded by folding the stream once for each share of its lives.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use ibsr_proto::addr::SourceAddr;
 use ibsr_proto::cgroup_abi::step;
+use ibsr_proto::snapshot::Gap;
 use ibsr_proto::snapshot::cgroup::words::Direction;
 use ibsr_proto::snapshot::cgroup::{self, Flow, FlowLife, Owner};
 use serde::{Deserialize, Serialize};
 
+use super::connections::{Payload, connected};
+use super::counters::Counters;
+use super::cover::{CoverFold, unite};
 use super::facts::{App, Peer, Program, Talk, Tally};
 use super::findings::{Findings, Place};
 use crate::fold::horizon::{DAY_MS, Partition};
+use crate::fold::source_facts::{Connected, SourceFacts};
+use crate::fold::window::Stretch;
 
 const INCOMING: Direction = Direction(2);
 const OWN: Direction = Direction(3);
@@ -38,10 +44,25 @@ pub struct TalkFacts {
     pub rows: u64,
     /// Rows that cannot be true, or cannot be read.
     pub rejected: u64,
-    /// Packets of flows that the kernel evicted, and so are in no row any more.
+    /// Packets of flows that the kernel evicted, and so are in no row any more; at least so many.
     pub evicted_packets: u64,
     /// What passed a limit.
     pub findings: Findings,
+    /// Digests of the programs that counted, sorted.
+    pub programs: BTreeSet<String>,
+    /// How strongly the maps are bound to them.
+    pub evidence: BTreeSet<String>,
+    /// When the sensor ran, on the boot clock of the stream, in order.
+    pub cover: Vec<Stretch>,
+}
+
+/// A day of a stream.
+#[derive(Debug, Default)]
+pub struct FoldedTalk {
+    /// What is known of it.
+    pub facts: TalkFacts,
+    /// What is known of the sources of its connections, sorted, each once.
+    pub sources: Vec<(SourceAddr, SourceFacts)>,
 }
 
 impl TalkFacts {
@@ -52,39 +73,11 @@ impl TalkFacts {
         self.rejected = self.rejected.saturating_add(other.rejected);
         self.evicted_packets = self.evicted_packets.saturating_add(other.evicted_packets);
         self.findings.join(&other.findings);
-    }
-}
-
-/// Counters of a row.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-struct Counters {
-    packets_in: u64,
-    bytes_in: u64,
-    packets_out: u64,
-    bytes_out: u64,
-    retransmits: u64,
-    steps: u32,
-}
-
-impl Counters {
-    const fn of(flow: &Flow<'_>) -> Self {
-        Self {
-            packets_in: flow.packets_in,
-            bytes_in: flow.bytes_in,
-            packets_out: flow.packets_out,
-            bytes_out: flow.bytes_out,
-            retransmits: flow.retransmits,
-            steps: flow.steps.0,
-        }
-    }
-
-    const fn is_from(&self, before: &Self) -> bool {
-        self.packets_in >= before.packets_in
-            && self.bytes_in >= before.bytes_in
-            && self.packets_out >= before.packets_out
-            && self.bytes_out >= before.bytes_out
-            && self.retransmits >= before.retransmits
-            && self.steps & before.steps == before.steps
+        self.programs.extend(other.programs.iter().cloned());
+        self.evidence.extend(other.evidence.iter().cloned());
+        let mut cover = std::mem::take(&mut self.cover);
+        cover.extend(&other.cover);
+        self.cover = unite(cover);
     }
 }
 
@@ -102,6 +95,9 @@ struct Life {
     last_unix_ms: u64,
     now: Counters,
     before: Counters,
+    payload: Payload,
+    /// What of it was booked.
+    connected: Connected,
 }
 
 /// Folds the rows of a stream, in the order of its sweeps.
@@ -113,8 +109,14 @@ pub struct LivesFold {
     numbers: HashMap<App, u32>,
     lives: HashMap<FlowLife, Life>,
     days: BTreeMap<u32, TalkFacts>,
+    sources: Sources,
+    cover: CoverFold,
+    vouched: (String, String),
     evicted_packets: u64,
 }
+
+/// Connections by day and source.
+type Sources = HashMap<(u32, SourceAddr), Connected>;
 
 impl LivesFold {
     /// Of one stream of `host`, only lives of this share of all.
@@ -127,8 +129,17 @@ impl LivesFold {
             numbers: HashMap::new(),
             lives: HashMap::new(),
             days: BTreeMap::new(),
+            sources: HashMap::new(),
+            cover: CoverFold::default(),
+            vouched: Default::default(),
             evicted_packets: 0,
         }
+    }
+
+    /// Begins a segment.
+    pub fn begin(&mut self, header: &cgroup::Header) {
+        self.cover.begin(header);
+        self.vouched = (header.programs_sha256.clone(), header.evidence.clone());
     }
 
     /// Takes a row of a flow, from the sweep that was made at `time`.
@@ -170,12 +181,15 @@ impl LivesFold {
             last_unix_ms,
             now: Counters::default(),
             before: Counters::default(),
+            payload: Payload::default(),
+            connected: Connected::default(),
         });
         if known.day != day {
             let (facts, apps) = (self.days.entry(known.day).or_default(), &self.apps);
-            settle(known, &mut facts.talk, apps);
+            settle(known, &mut facts.talk, apps, &mut self.sources);
             known.day = day;
         }
+        known.payload.note(now.passed(), known.now.passed());
         // Later sweeps know the same moment by a clock that may have been set meanwhile.
         if known.last_boot_ns != flow.last_boot_ns {
             known.last_unix_ms = last_unix_ms;
@@ -190,51 +204,87 @@ impl LivesFold {
         known.now = now;
     }
 
-    /// Takes what a sweep says of evicted flows, cumulative over the epoch. Only the first share
-    /// keeps it.
-    pub fn sweep(&mut self, evicted_packets: u64, time: SweepTime) {
-        let more = evicted_packets.saturating_sub(self.evicted_packets);
-        self.evicted_packets = self.evicted_packets.max(evicted_packets);
-        if self.partition.index == 0 {
-            self.facts(day(time.at_unix_ms)).evicted_packets += more;
+    /// Takes what a sweep says of itself and of evicted flows, cumulative over the epoch. Only
+    /// the first share keeps it.
+    pub fn sweep(&mut self, sweep: &cgroup::Sweep, time: SweepTime) {
+        if self.partition.index > 0 {
+            return;
         }
+        // The remainder of the totals also holds what was on its way while they were read.
+        let evicted = sweep.evicted.saturating_sub(sweep.during_read);
+        let more = evicted.saturating_sub(self.evicted_packets);
+        self.evicted_packets = self.evicted_packets.max(evicted);
+        let seen = self.cover.sweep(sweep);
+        let facts = self.days.entry(day(time.at_unix_ms)).or_default();
+        facts.evicted_packets += more;
+        let (programs, evidence) = &self.vouched;
+        if !facts.programs.contains(programs) || !facts.evidence.contains(evidence) {
+            facts.programs.insert(programs.clone());
+            facts.evidence.insert(evidence.clone());
+        }
+        match (seen, facts.cover.last_mut()) {
+            (Some(seen), Some(last)) if last.to_ns == seen.from_ns => last.to_ns = seen.to_ns,
+            (seen, _) => facts.cover.extend(seen),
+        }
+    }
+
+    /// Takes a gap that the reader knows of.
+    pub fn gap(&mut self, gap: &Gap) {
+        self.cover.gap(Stretch { from_ns: gap.from_boot_ns, to_ns: gap.to_boot_ns });
     }
 
     /// Takes a row about a destination of an application. Only the first share keeps it.
     pub fn behaviour(&mut self, row: &cgroup::Behaviour<'_>, time: SweepTime, at: (&str, u64)) {
         if self.partition.index == 0 {
-            let host = std::mem::take(&mut self.host);
-            let place = Place { host: &host, file: at.0, line: at.1 };
-            self.facts(day(time.at_unix_ms)).findings.behaviour(row, time, place);
-            self.host = host;
+            let place = Place { host: &self.host, file: at.0, line: at.1 };
+            let facts = self.days.entry(day(time.at_unix_ms)).or_default();
+            facts.findings.behaviour(row, time, place);
+        }
+    }
+
+    /// Takes a row about a zone, in the same way.
+    pub fn zone(&mut self, row: &cgroup::Zone<'_>, time: SweepTime, at: (&str, u64)) {
+        if self.partition.index == 0 {
+            let place = Place { host: &self.host, file: at.0, line: at.1 };
+            let facts = self.days.entry(day(time.at_unix_ms)).or_default();
+            facts.findings.zone(row, time, place);
         }
     }
 
     /// Takes a row about an application, in the same way.
     pub fn application(&mut self, row: &cgroup::App, time: SweepTime, at: (&str, u64)) {
         if self.partition.index == 0 {
-            let host = std::mem::take(&mut self.host);
-            let place = Place { host: &host, file: at.0, line: at.1 };
-            self.facts(day(time.at_unix_ms)).findings.app(row, time, place);
-            self.host = host;
+            let place = Place { host: &self.host, file: at.0, line: at.1 };
+            let facts = self.days.entry(day(time.at_unix_ms)).or_default();
+            facts.findings.app(row, time, place);
         }
     }
 
     /// Counts a row that cannot be read. Only the first share keeps it.
     pub fn reject(&mut self, time: SweepTime) {
+        self.cover.damage();
         if self.partition.index == 0 {
             self.facts(day(time.at_unix_ms)).rejected += 1;
         }
     }
 
-    /// Each day's facts.
+    /// Each day.
     #[must_use]
-    pub fn finish(mut self) -> BTreeMap<u32, TalkFacts> {
-        for life in self.lives.values_mut() {
+    pub fn finish(mut self) -> BTreeMap<u32, FoldedTalk> {
+        for mut life in std::mem::take(&mut self.lives).into_values() {
             let facts = self.days.entry(life.day).or_default();
-            settle(life, &mut facts.talk, &self.apps);
+            settle(&mut life, &mut facts.talk, &self.apps, &mut self.sources);
         }
-        self.days
+        let day = |(day, facts)| (day, FoldedTalk { facts, sources: Vec::new() });
+        let mut days: BTreeMap<u32, FoldedTalk> = self.days.into_iter().map(day).collect();
+        for ((day, addr), connected) in self.sources {
+            let day = days.get_mut(&day).expect("what a life did stands in the facts of its day");
+            day.sources.push((addr, SourceFacts::of_connections(connected)));
+        }
+        for day in days.values_mut() {
+            day.sources.sort_unstable_by_key(|(addr, _)| *addr);
+        }
+        days
     }
 
     fn facts(&mut self, day: u32) -> &mut TalkFacts {
@@ -286,7 +336,12 @@ fn name(flow: &Flow<'_>) -> Option<Box<str>> {
 }
 
 /// Books what a life did on its day, if anything.
-fn settle(life: &mut Life, talk: &mut Talk, apps: &[App]) {
+fn settle(life: &mut Life, talk: &mut Talk, apps: &[App], sources: &mut Sources) {
+    let connected = connected(&life.peer, life.now.steps, life.payload);
+    let more = connected.since(std::mem::replace(&mut life.connected, connected));
+    if !more.is_zero() {
+        sources.entry((life.day, life.peer.addr)).or_default().join(more);
+    }
     let (now, before) = (life.now, life.before);
     if life.is_counted && now == before {
         return;
@@ -318,14 +373,14 @@ fn day(at_unix_ms: u64) -> u32 {
 }
 
 /// A moment of the boot clock by the wall clock of a sweep behind it.
-pub(super) const fn unix_ms(boot_ns: u64, time: SweepTime) -> u64 {
+pub(crate) const fn unix_ms(boot_ns: u64, time: SweepTime) -> u64 {
     let ago_ms = time.at_boot_ns.saturating_sub(boot_ns) / 1_000_000;
     time.at_unix_ms.saturating_sub(ago_ms)
 }
 
 /// In which of `of` shares a life is. Not by the socket alone: one of a server of UDP has as
 /// many lives as clients.
-fn share(flow: &Flow<'_>, of: u32) -> u32 {
+pub(crate) fn share(flow: &Flow<'_>, of: u32) -> u32 {
     const PRIME: u64 = 0x0000_0100_0000_01b3;
     let addr = flow.remote_addr.map_or([0; 16], SourceAddr::to_bytes);
     let port = flow.remote_port.unwrap_or(0).to_le_bytes();

@@ -8,7 +8,7 @@ use ibsr_proto::cgroup_behaviour_abi::flag;
 use ibsr_proto::snapshot::cgroup::words::{Device, Direction, ErrorName, Protocol};
 
 use super::facts::{App, AppFacts, Peer, Tally};
-use super::findings::{Finding, FindingKey};
+use super::findings::{Aim, Finding, FindingKey};
 use super::lives::TalkFacts;
 use crate::model::{AppName, AppRow, ErrorRow, FindingRow, MAX_LISTED, PairRow, Passed, Talks};
 
@@ -50,7 +50,8 @@ pub fn talks<'a>(all: impl Iterator<Item = &'a TalkFacts>) -> Option<Talks> {
     })
 }
 
-/// The earliest first.
+/// The earliest first; behind all others destinations that the baseline lacks, of which a new
+/// release may have hundreds.
 fn findings(sum: &TalkFacts) -> Vec<FindingRow> {
     let mut names: BTreeMap<(&str, u32, u64), &str> = BTreeMap::new();
     for (_, app) in sum.talk.apps.keys() {
@@ -61,7 +62,8 @@ fn findings(sum: &TalkFacts) -> Vec<FindingRow> {
         }
     }
     let mut kept: Vec<_> = sum.findings.kept.iter().map(|((_, key), it)| (key, it)).collect();
-    kept.sort_by_key(|(key, finding)| (finding.flagged_unix_ms, *key));
+    let is_new = |key: &FindingKey| key.flag == flag::NOT_IN_BASELINE;
+    kept.sort_by_key(|(key, finding)| (is_new(key), finding.flagged_unix_ms, *key));
     let comm = |key: &FindingKey| {
         let name = names.get(&(key.host.as_str(), key.exe_device, key.exe_inode));
         name.map(|name| (*name).to_owned())
@@ -70,6 +72,11 @@ fn findings(sum: &TalkFacts) -> Vec<FindingRow> {
 }
 
 fn finding_row(key: &FindingKey, finding: &Finding, comm: Option<String>) -> FindingRow {
+    let (to, zone) = match &key.to {
+        None => (None, None),
+        Some(Aim::Destination(to)) => (Some(to), None),
+        Some(Aim::Zone(zone)) => (None, Some(zone.to_string())),
+    };
     let word = flag::ALL.iter().find(|(bit, _)| *bit == key.flag).map(|(_, word)| *word);
     FindingRow {
         measured: word.map_or_else(|| key.flag.to_string(), str::to_owned),
@@ -77,10 +84,11 @@ fn finding_row(key: &FindingKey, finding: &Finding, comm: Option<String>) -> Fin
         comm,
         exe_device: Device(key.exe_device).to_string(),
         exe_inode: key.exe_inode,
-        addr: key.to.map(|to| to.addr),
+        zone,
+        addr: to.map(|to| to.addr),
         name: finding.name.as_deref().map(str::to_owned),
-        port: key.to.map(|to| to.port),
-        protocol: key.to.map(|to| Protocol(to.protocol).to_string()),
+        port: to.map(|to| to.port),
+        protocol: to.map(|to| Protocol(to.protocol).to_string()),
         connections: finding.connections,
         failed: finding.failed,
         bytes_out: finding.bytes_out,
@@ -89,6 +97,10 @@ fn finding_row(key: &FindingKey, finding: &Finding, comm: Option<String>) -> Fin
         window_bytes_out: finding.window_bytes_out,
         window_failed: finding.window_failed,
         window_internal_peers: finding.window_internal_peers,
+        questions: finding.questions,
+        window_names: finding.window_names,
+        window_name_bytes: finding.window_name_bytes,
+        window_nxdomain_zones: finding.window_nxdomain_zones,
         flagged_unix_ms: finding.flagged_unix_ms,
         last_unix_ms: finding.last_unix_ms,
         file: finding.file.clone(),

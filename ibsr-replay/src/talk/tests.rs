@@ -7,7 +7,7 @@ use ibsr_proto::cgroup_abi::step;
 use ibsr_proto::snapshot::cgroup::words::{
     Device, Direction, ErrorName, Family, Flags, Hex, Learned, Protocol, Steps, TcpState,
 };
-use ibsr_proto::snapshot::cgroup::{Behaviour, Flow, Owner};
+use ibsr_proto::snapshot::cgroup::{Behaviour, Flow, Owner, Sweep};
 
 use super::facts::{App, MAX_APPS, MAX_PEERS, Peer, Program, Talk, Tally};
 use super::findings::{Findings, MAX_FINDINGS, Place};
@@ -16,14 +16,14 @@ use super::rows::talks;
 use crate::fold::horizon::{DAY_MS, Partition};
 
 /// Noon of a day, and a boot two days before it.
-const NOON: SweepTime =
+pub(super) const NOON: SweepTime =
     SweepTime { at_boot_ns: 172_800_000_000_000, at_unix_ms: 20_000 * DAY_MS + DAY_MS / 2 };
-const TOMORROW: SweepTime = SweepTime {
+pub(super) const TOMORROW: SweepTime = SweepTime {
     at_boot_ns: NOON.at_boot_ns + DAY_MS * 1_000_000,
     at_unix_ms: NOON.at_unix_ms + DAY_MS,
 };
 
-fn flow(seq: u64, socket: u64, server: u32, bytes_out: u64) -> Flow<'static> {
+pub(super) fn flow(seq: u64, socket: u64, server: u32, bytes_out: u64) -> Flow<'static> {
     let addr = |number: u32| SourceAddr::from(IpAddr::V4(Ipv4Addr::from(number)));
     Flow {
         seq,
@@ -87,11 +87,22 @@ fn fold(rows: &[(Flow<'static>, SweepTime)], of: u32) -> Vec<TalkFacts> {
         for (row, time) in rows {
             fold.flow(row, *time);
         }
-        for (day, facts) in fold.finish() {
-            days.entry(day).or_default().join(&facts);
+        for (day, folded) in fold.finish() {
+            days.entry(day).or_default().join(&folded.facts);
         }
     }
     days.into_values().collect()
+}
+
+/// Evictions are cumulative, and what was tracked during a read is none.
+#[test]
+fn what_was_on_its_way_during_a_sweep_was_not_evicted() {
+    let mut fold = LivesFold::new("h", Partition { index: 0, of: 1 });
+    for (evicted, during_read) in [(500, 700), (30, 0), (90, 40), (80, 0)] {
+        fold.sweep(&Sweep { evicted, during_read, ..Sweep::default() }, NOON);
+    }
+    let days: Vec<_> = fold.finish().into_values().collect();
+    assert_eq!(days[0].facts.evicted_packets, 80);
 }
 
 fn only(facts: &TalkFacts) -> (App, Peer, Tally) {

@@ -11,6 +11,7 @@ use ibsr_replay::fold::horizon::Partition;
 use ibsr_replay::fold::id::StreamId;
 use ibsr_replay::fold::source_facts::SourceFacts;
 use ibsr_replay::fold::unit::UnitFold;
+use ibsr_replay::judge::cover::{Cover, TalkUnits};
 use ibsr_replay::judge::gather::{By, Gatherer};
 use ibsr_replay::judge::report::{CONNECTION_LIMIT_PPB, LIMIT_PPB, Wanted, report};
 use ibsr_replay::model::{Input, Report};
@@ -94,7 +95,8 @@ impl Folded {
         let mut days: Vec<u32> = self.units.keys().map(|id| id.day).collect();
         days.sort_unstable();
         days.dedup();
-        let mut gatherer = Gatherer::new(rules, days, By::Syn, 1);
+        let cover = Cover::of(&self.units, &TalkUnits::new());
+        let mut gatherer = Gatherer::new(rules, days, cover, By::Syn, 1);
         for (addr, facts) in &self.sources {
             gatherer.add(*addr, facts.clone());
         }

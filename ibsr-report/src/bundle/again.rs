@@ -18,7 +18,9 @@ use jiff::civil::Date;
 
 use super::archive::Files;
 use super::claims::{Basis, by_of, manifest};
-use super::{Fault, compare, seal};
+use super::kind::Signed;
+use super::{Fault, again_guard, compare, seal};
+use crate::egress::threads;
 use crate::fold::{Folding, fold_verified};
 use crate::ingest::remote::{InputFormat, gather};
 use crate::ingest::verify;
@@ -73,20 +75,17 @@ pub struct Again {
 /// When an input cannot be found or fetched, the manifest is of another version of this
 /// program or asks for what this one does not do.
 pub fn again(
-    signed: &Manifest,
+    signed: &Signed,
     bundle: &Files,
     args: &AgainArgs,
     is_quiet: bool,
 ) -> anyhow::Result<Again> {
     ensure!(
-        signed.tool == TOOL,
+        signed.tool() == TOOL,
         "failed to compute the report again: `{}` made it, and this is `{TOOL}`\nhint: verify with the version that made it",
-        signed.tool
+        signed.tool()
     );
-    let threads = args
-        .threads
-        .or_else(|| std::thread::available_parallelism().ok())
-        .map_or(1, NonZeroUsize::get);
+    let threads = threads(args.threads);
     let gathered = gather(&args.inputs, &args.s3, args.input_format)?;
     let found = verify::verify(&gathered.files, threads);
     let compare::Inputs { verified, later, faults } = compare::inputs(signed, found);
@@ -97,17 +96,36 @@ pub fn again(
     if !again.faults.is_empty() {
         return Ok(again);
     }
-    let folding = folding(signed, args.memory, is_quiet)?;
+    let faults = match signed {
+        Signed::Report(signed) => {
+            Some(again_report(signed, bundle, verified, (args.memory, threads), is_quiet)?)
+        }
+        Signed::Guard(signed) => {
+            again_guard::again(signed, bundle, verified, (args.memory, threads), is_quiet)?
+        }
+    };
+    again.is_computed = faults.is_some();
+    again.faults = faults.unwrap_or_default();
+    Ok(again)
+}
+
+fn again_report(
+    signed: &Manifest,
+    bundle: &Files,
+    verified: verify::Verified,
+    (memory_bytes, threads): (u64, usize),
+    is_quiet: bool,
+) -> anyhow::Result<Vec<Fault>> {
+    let folding = folding(signed, memory_bytes, is_quiet)?;
     let wanted = wanted(signed)?;
     let partial = fold_verified(verified, &folding, threads)?;
     let basis = Basis::of(&partial.facts)?;
     let report = judge(partial, &folding.rules, &wanted)?;
     let made = seal::of_report(&report);
-    again.is_computed = true;
-    again.faults = compare::files(signed, bundle, &made);
+    let mut faults = compare::files(&signed.files, bundle, &made);
     let claims = manifest(&report, &wanted, basis, signed.files.clone())?;
-    again.faults.extend(compare::claims(signed, &claims));
-    Ok(again)
+    faults.extend(compare::claims(signed, &claims));
+    Ok(faults)
 }
 
 fn folding(signed: &Manifest, memory_bytes: u64, is_quiet: bool) -> anyhow::Result<Folding> {

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! A bundle as one file: a tar of its seven files, packed with zstd. The same bundle gives
+//! A bundle as one file: a tar of its files, packed with zstd. The same bundle gives
 //! the same tar, so that a reader can demand it to the byte: there is no room in it for a
 //! link, a path, an owner or anything else that was not signed.
 
@@ -10,13 +10,13 @@ use jiff::Timestamp;
 use tar::{Archive, Builder, EntryType, Header};
 use zstd::stream::read::Decoder;
 
-use super::{Fault, MAX_BUNDLE_BYTES, MAX_FILE_BYTES, NAMES};
+use super::{ALL_NAMES, Fault, MAX_BUNDLE_BYTES, MAX_FILE_BYTES};
 
 const MODE: u32 = 0o644;
 /// A bundle is text, written once and kept.
 const LEVEL: i32 = 19;
 /// Entries that are looked at: twice what a bundle has, so that what is too much is named.
-const MAX_ENTRIES: usize = 2 * NAMES.len();
+const MAX_ENTRIES: usize = 2 * ALL_NAMES.len();
 
 /// Name and bytes of each file.
 pub type Files = BTreeMap<&'static str, Vec<u8>>;
@@ -78,7 +78,7 @@ fn collect(tar: &[u8], files: &mut Files, faults: &mut Vec<Fault>) -> io::Result
             return Err(invalid("it holds more files than a bundle"));
         }
         let path = entry.path_bytes();
-        let Some(name) = NAMES.iter().find(|name| name.as_bytes() == &*path) else {
+        let Some(name) = ALL_NAMES.iter().find(|name| name.as_bytes() == &*path) else {
             let path = String::from_utf8_lossy(&path).into_owned();
             faults.push(Fault::new(path, "it is no file of a bundle"));
             continue;

@@ -14,6 +14,7 @@ use ibsr_replay::judge::date;
 use ibsr_replay::judge::gather::By;
 use ibsr_replay::judge::report::Wanted;
 use ibsr_replay::model::{self, GapRow, Report, StreamRow, Unit};
+use ibsr_replay::talk::lives::TalkFacts;
 use jiff::SignedDuration;
 
 use crate::partial::{Facts, Terms};
@@ -24,6 +25,8 @@ pub struct Basis {
     terms: Terms,
     inputs: Vec<Item>,
     days: BTreeMap<StreamId, BTreeSet<u32>>,
+    /// Those of cgroups, which the report does not list as streams.
+    cgroups: Vec<Host>,
 }
 
 impl Basis {
@@ -32,23 +35,48 @@ impl Basis {
     /// # Errors
     /// When a partial holds a hash that is none.
     pub fn of(facts: &Facts) -> anyhow::Result<Self> {
-        let mut inputs = Vec::new();
-        for (sha256, segment) in &facts.segments {
-            let what = || format!("failed to use the hash of `{}`", segment.name);
-            let sha256 = sha256.parse().with_context(what)?;
-            inputs.push(Item {
-                name: segment.name.clone(),
-                sha256,
-                bytes: segment.bytes.min(MAX_INTEGER),
-            });
-        }
-        inputs.sort();
+        let inputs = inputs(facts)?;
         let mut days: BTreeMap<StreamId, BTreeSet<u32>> = BTreeMap::new();
         for id in facts.units.keys() {
             days.entry(id.stream.clone()).or_default().insert(id.day);
         }
-        Ok(Self { terms: facts.terms.clone(), inputs, days })
+        Ok(Self { terms: facts.terms.clone(), inputs, days, cgroups: cgroups(facts) })
     }
+}
+
+/// Every segment that was found, sorted.
+///
+/// # Errors
+/// When a hash is none.
+pub fn inputs(facts: &Facts) -> anyhow::Result<Vec<Item>> {
+    let mut inputs = Vec::new();
+    for (sha256, segment) in &facts.segments {
+        let what = || format!("failed to use the hash of `{}`", segment.name);
+        let sha256 = sha256.parse().with_context(what)?;
+        let bytes = segment.bytes.min(MAX_INTEGER);
+        inputs.push(Item { name: segment.name.clone(), sha256, bytes });
+    }
+    inputs.sort();
+    Ok(inputs)
+}
+
+/// Sets of maps of cgroups: labels may rest on them.
+fn cgroups(facts: &Facts) -> Vec<Host> {
+    let mut all: BTreeMap<&StreamId, (TalkFacts, Vec<String>)> = BTreeMap::new();
+    for (id, talk) in &facts.talks {
+        let (own, days) = all.entry(&id.stream).or_default();
+        own.programs.extend(talk.programs.iter().cloned());
+        own.evidence.extend(talk.evidence.iter().cloned());
+        days.push(date(id.day));
+    }
+    let host = |(stream, (talk, days)): (&StreamId, (TalkFacts, Vec<String>))| {
+        let StreamId { host, scope, boot_id, epoch } = stream.clone();
+        let program_sha256: Vec<String> = talk.programs.into_iter().collect();
+        let evidence: Vec<String> = talk.evidence.into_iter().collect();
+        let proof = proof(&program_sha256, &evidence, "returns the value that allows");
+        Host { host, scope, boot_id, epoch, program_sha256, evidence, proof, days }
+    };
+    all.into_iter().map(host).collect()
 }
 
 /// The manifest of `report`, beside `files`.
@@ -61,7 +89,7 @@ pub fn manifest(
     basis: Basis,
     files: Vec<Item>,
 ) -> anyhow::Result<Manifest> {
-    let Basis { terms, inputs, days } = basis;
+    let Basis { terms, inputs, days, cgroups } = basis;
     let searched = Digest::of(terms.rules.as_bytes());
     ensure!(
         searched.to_string() == report.settings.rules_sha256,
@@ -71,6 +99,7 @@ pub fn manifest(
     let expires_at = wanted.now.checked_add(lifetime).context("`--now` is too far away")?;
     let merkle_root = root(inputs.iter().map(|input| input.sha256));
     let mut hosts: Vec<Host> = report.streams.iter().map(|row| host(row, &days)).collect();
+    hosts.extend(cgroups);
     hosts.sort();
     Ok(Manifest {
         schema: SCHEMA.to_owned(),
@@ -122,27 +151,24 @@ fn host(row: &StreamRow, days: &BTreeMap<StreamId, BTreeSet<u32>>) -> Host {
     let StreamRow { host, scope, boot_id, epoch, program_sha256, evidence, .. } = row.clone();
     let stream = StreamId { host, scope, boot_id, epoch };
     let folded = days.get(&stream).into_iter().flatten().map(|day| date(*day)).collect();
-    let proof = proof(&program_sha256, &evidence).to_owned();
+    let proof = proof(&program_sha256, &evidence, "returns XDP_PASS");
     let StreamId { host, scope, boot_id, epoch } = stream;
     Host { host, scope, boot_id, epoch, program_sha256, evidence, proof, days: folded }
 }
 
 /// What the loader that wrote these into the maps had shown before it attached anything.
-fn proof(programs: &[String], evidence: &[String]) -> &'static str {
+fn proof(programs: &[String], evidence: &[String], exit: &str) -> String {
     let is_digest = |text: &String| text.parse::<Digest>().is_ok_and(|d| *d.as_bytes() != [0; 32]);
     let is_proven = !programs.is_empty() && programs.iter().all(is_digest);
     let is_frozen = evidence.iter().all(|text| matches!(text.as_str(), "frozen" | "exclusive"));
-    match (is_proven, is_frozen) {
-        (true, true) => {
-            "every exit of the program returns XDP_PASS: shown on its instructions before it was attached; \
-             user space could not write its maps"
-        }
-        (true, false) => {
-            "every exit of the program returns XDP_PASS: shown on its instructions before it was attached; \
-             user space could write its maps"
-        }
-        (false, _) => "none: not every program that counted is known",
+    if !is_proven {
+        return "none: not every program that counted is known".to_owned();
     }
+    let could = if is_frozen { "could not" } else { "could" };
+    format!(
+        "every exit of the program {exit}: shown on its instructions before it was attached; user space \
+         {could} write its maps"
+    )
 }
 
 fn gaps(rows: &[GapRow]) -> Gaps {
@@ -169,7 +195,8 @@ fn search(report: &Report) -> Vec<SearchStep> {
     steps.filter(|(_, step)| step.is_tried).map(step).collect()
 }
 
-fn gate(gate: &model::Gate) -> Gate {
+/// A gate as manifests have it.
+pub fn gate(gate: &model::Gate) -> Gate {
     Gate {
         name: gate.name.to_owned(),
         kind: match gate.kind {
@@ -192,7 +219,8 @@ fn gate(gate: &model::Gate) -> Gate {
     }
 }
 
-const fn verdict(verdict: model::Verdict) -> Verdict {
+/// A verdict as manifests have it.
+pub const fn verdict(verdict: model::Verdict) -> Verdict {
     match verdict {
         model::Verdict::InsufficientEvidence => Verdict::InsufficientEvidence,
         model::Verdict::NotReady => Verdict::NotReady,

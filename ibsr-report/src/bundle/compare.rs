@@ -3,10 +3,12 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use ibsr_evidence::{Item, Manifest};
+use ibsr_evidence::Item;
+use serde::Serialize;
 use serde_json::Value;
 
 use super::archive::Files;
+use super::kind::Signed;
 use super::{Fault, MANIFEST};
 use crate::ingest::scan::{FlowSegment, Segment};
 use crate::ingest::verify::{RefusedFile, Verified};
@@ -29,10 +31,10 @@ pub struct Inputs {
 /// unless all of it is later than the report: else who leaves a bad hour out would not be
 /// noticed by who holds all of them.
 #[must_use]
-pub fn inputs(manifest: &Manifest, found: Verified) -> Inputs {
+pub fn inputs(manifest: &Signed, found: Verified) -> Inputs {
     let Verified { segments, flows, refused } = found;
     let signed: BTreeMap<String, &Item> =
-        manifest.inputs.iter().map(|item| (item.sha256.to_string(), item)).collect();
+        manifest.inputs().iter().map(|item| (item.sha256.to_string(), item)).collect();
     let is_signed = |sha256: &String| signed.contains_key(sha256);
     let (own, others): (Vec<Segment>, Vec<Segment>) =
         segments.into_iter().partition(|segment| is_signed(&segment.contents.sha256));
@@ -88,16 +90,16 @@ fn absent(item: &Item, others: &[Other<'_>], refused: &[RefusedFile]) -> Fault {
     Fault::new(&item.name, reason)
 }
 
-fn is_later(segment: &Other<'_>, manifest: &Manifest) -> bool {
-    let end = manifest.period.to_unix_ms;
+fn is_later(segment: &Other<'_>, manifest: &Signed) -> bool {
+    let end = manifest.to_unix_ms();
     segment.first_unix_ms.zip(end).is_some_and(|(first, end)| first > end)
 }
 
 /// Files that came out other than they were signed.
 #[must_use]
-pub fn files(manifest: &Manifest, bundle: &Files, made: &Files) -> Vec<Fault> {
+pub fn files(signed: &[Item], bundle: &Files, made: &Files) -> Vec<Fault> {
     let mut faults = Vec::new();
-    for item in &manifest.files {
+    for item in signed {
         let Some((name, bytes)) = made.get_key_value(item.name.as_str()) else {
             faults.push(Fault::new(&item.name, "it does not come out of the inputs"));
             continue;
@@ -136,8 +138,8 @@ fn shown(line: Option<&str>) -> String {
 
 /// Claims that the inputs do not bear out.
 #[must_use]
-pub fn claims(signed: &Manifest, made: &Manifest) -> Vec<Fault> {
-    let fields = |manifest: &Manifest| match serde_json::to_value(manifest) {
+pub fn claims<C: Serialize>(signed: &C, made: &C) -> Vec<Fault> {
+    let fields = |claims: &C| match serde_json::to_value(claims) {
         Ok(Value::Object(fields)) => fields,
         _ => serde_json::Map::new(),
     };

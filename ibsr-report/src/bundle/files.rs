@@ -9,7 +9,8 @@ use std::path::Path;
 use anyhow::Context as _;
 
 use super::archive::{self, Files};
-use super::{Fault, MAX_FILE_BYTES, NAMES};
+use super::kind::Kind;
+use super::{ALL_NAMES, Fault, MAX_FILE_BYTES};
 
 /// Names in a directory that are looked at.
 const MAX_LISTED: usize = 1000;
@@ -35,7 +36,8 @@ pub fn read(path: &Path) -> anyhow::Result<Found> {
     let mut found = if is_dir { read_dir(path)? } else { read_archive(path)? };
     // A file of which something else is said already is not missing too.
     let is_named = |name: &str| found.faults.iter().any(|fault| fault.name == name);
-    let missing = NAMES.iter().filter(|name| !found.files.contains_key(*name) && !is_named(name));
+    let needs = Kind::of(&found.files).needs();
+    let missing = needs.iter().filter(|name| !found.files.contains_key(*name) && !is_named(name));
     let missing: Vec<Fault> = missing.map(|name| Fault::new(*name, "it is missing")).collect();
     found.faults.extend(missing);
     Ok(found)
@@ -64,7 +66,7 @@ fn read_dir(dir: &Path) -> anyhow::Result<Found> {
     for entry in fs::read_dir(dir).with_context(what)?.take(MAX_LISTED) {
         let entry = entry.with_context(what)?;
         let own = entry.file_name();
-        let Some(name) = NAMES.iter().copied().find(|name| own == **name) else {
+        let Some(name) = ALL_NAMES.iter().copied().find(|name| own == **name) else {
             found.faults.push(Fault::new(own.to_string_lossy(), "it is no file of a bundle"));
             continue;
         };

@@ -3,13 +3,13 @@
 //! and is not over. A pure function of its bytes, the keys and the time.
 
 use ibsr_evidence::{
-    Difference, EvidenceError, Item, KeyId, Manifest, PublicKey, Signature, SignatureError, check,
-    compare,
+    Difference, EvidenceError, Item, KeyId, PublicKey, Signature, SignatureError, compare,
 };
 use jiff::{SignedDuration, Timestamp};
 
 use super::archive::{self, Files};
 use super::files::Found;
+use super::kind::{Kind, Signed};
 use super::{Fault, MANIFEST, SIGNATURE};
 
 /// What was found out.
@@ -20,7 +20,7 @@ pub struct Inspected {
     /// Whether someone here vouched for it.
     pub is_key_trusted: bool,
     /// The claims, if the signature over them holds.
-    pub manifest: Option<Manifest>,
+    pub manifest: Option<Signed>,
     /// The files of the bundle.
     pub files: Files,
     /// All that is wrong.
@@ -36,12 +36,14 @@ pub fn inspect(found: Found, trusted: &[PublicKey], now: Timestamp) -> Inspected
         Inspected { files, faults, is_key_trusted: !trusted.is_empty(), ..Inspected::default() };
     seen.check_signature(trusted, now);
     let Some(manifest) = &seen.manifest else { return seen };
-    let mut faults = changed(manifest, &seen.files);
+    let is_named = |fault: &Fault| seen.faults.iter().any(|own| own.name == fault.name);
+    let mut faults = differing(manifest, &seen.files);
+    faults.retain(|fault| !is_named(fault));
     // Only when the files are right: else the archive differs because they do.
     if let Some(tar) = tar
         && faults.is_empty()
         && seen.faults.is_empty()
-        && archive::tar(&seen.files, manifest.created_at).ok().as_ref() != Some(&tar)
+        && archive::tar(&seen.files, manifest.created_at()).ok().as_ref() != Some(&tar)
     {
         faults.push(Fault::new("the archive", "it is not packed as it was sealed"));
     }
@@ -64,11 +66,12 @@ impl Inspected {
         };
         self.key = own.first().map(PublicKey::id);
         let keys = if trusted.is_empty() { &own } else { trusted };
-        let mut checked = check(manifest, &signature, keys, now);
+        let kind = Kind::of(&self.files);
+        let mut checked = kind.check(manifest, &signature, keys, now);
         // What is wrong with the time alone hides nothing else.
         if let Some(at) = checked.as_ref().err().and_then(good_at) {
             self.faults.extend(checked.as_ref().err().map(fault));
-            checked = check(manifest, &signature, keys, at);
+            checked = kind.check(manifest, &signature, keys, at);
         }
         match checked {
             Ok(manifest) => self.manifest = Some(manifest),
@@ -103,13 +106,14 @@ fn fault(error: &EvidenceError) -> Fault {
     Fault { name, reason }
 }
 
-/// Files with other bytes than were signed. Which are missing or too much is known.
-fn changed(manifest: &Manifest, files: &Files) -> Vec<Fault> {
-    let found: Vec<Item> = files.iter().map(|(name, bytes)| Item::of(*name, bytes)).collect();
-    let differences = compare(&manifest.files, &found).into_iter();
-    let changed = differences.filter_map(|difference| match difference {
-        Difference::Changed(name) => Some(Fault::new(name, "its bytes are not those signed")),
-        _ => None,
-    });
-    changed.collect()
+/// Files with other bytes than were signed, that are missing, or that nobody signed.
+fn differing(manifest: &Signed, files: &Files) -> Vec<Fault> {
+    let others = files.iter().filter(|(name, _)| ![MANIFEST, SIGNATURE].contains(name));
+    let found: Vec<Item> = others.map(|(name, bytes)| Item::of(*name, bytes)).collect();
+    let fault = |difference| match difference {
+        Difference::Missing(name) => Fault::new(name, "it is missing"),
+        Difference::Unexpected(name) => Fault::new(name, "it is no file of this bundle"),
+        other => Fault::new(other.name(), "its bytes are not those signed"),
+    };
+    compare(manifest.files(), &found).into_iter().map(fault).collect()
 }

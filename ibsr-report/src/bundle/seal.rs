@@ -7,9 +7,10 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, ensure};
-use ibsr_evidence::{FILES, Item, SecretKey};
+use ibsr_evidence::{FILES, GuardManifest, Item, SecretKey};
 use ibsr_replay::judge::report::Wanted;
-use ibsr_replay::model::Report;
+use ibsr_replay::model::{self, Report};
+use jiff::Timestamp;
 use tracing::info;
 
 use super::archive::{self, Files};
@@ -35,20 +36,30 @@ impl Sealer {
     /// # Errors
     /// When the key cannot be used, or the bundle exists already.
     pub fn open(args: &JudgeArgs) -> anyhow::Result<Option<Self>> {
-        let (Some(dir), Some(key)) = (&args.bundle, &args.key) else { return Ok(None) };
+        match (&args.bundle, &args.key) {
+            (Some(dir), Some(key)) => Self::new(dir, key).map(Some),
+            _ => Ok(None),
+        }
+    }
+
+    /// One that signs with the key of that file and writes to `dir`.
+    ///
+    /// # Errors
+    /// As [`Self::open`].
+    pub fn new(dir: &Path, key: &Path) -> anyhow::Result<Self> {
         let name = dir.file_name();
         let name = name.with_context(|| format!("`{}` is no name for a bundle", dir.display()))?;
         let mut packed = name.to_owned();
         packed.push(".tar.zst");
         let archive = dir.with_file_name(packed);
-        for path in [dir, &archive] {
+        for path in [dir, archive.as_path()] {
             ensure!(
                 fs::symlink_metadata(path).is_err(),
                 "failed to make the bundle `{}`: it exists\nhint: evidence is never overwritten, name another directory",
                 path.display()
             );
         }
-        Ok(Some(Self { key: keys::secret(key)?, dir: dir.clone(), archive }))
+        Ok(Self { key: keys::secret(key)?, dir: dir.to_owned(), archive })
     }
 
     /// Signs the report and writes the bundle.
@@ -56,23 +67,53 @@ impl Sealer {
     /// # Errors
     /// When the claims contradict each other or something cannot be written.
     pub fn seal(&self, report: &Report, wanted: &Wanted, basis: Basis) -> anyhow::Result<()> {
-        let mut files = of_report(report);
+        let files = of_report(report);
         let items = files.iter().map(|(name, bytes)| Item::of(*name, bytes)).collect();
         let manifest = manifest(report, wanted, basis, items)?;
         let (bytes, signature) =
             ibsr_evidence::seal(&manifest, &self.key).context("failed to seal the report")?;
+        self.finish(files, (bytes, signature), manifest.created_at)?;
+        self.say(report.decision.verdict);
+        Ok(())
+    }
+
+    /// Signs the claims of a report about a policy and writes the bundle.
+    ///
+    /// # Errors
+    /// As [`Self::seal`].
+    pub fn seal_guard(
+        &self,
+        manifest: &GuardManifest,
+        files: Files,
+        verdict: model::Verdict,
+    ) -> anyhow::Result<()> {
+        let sealed =
+            ibsr_evidence::seal_guard(manifest, &self.key).context("failed to seal the report")?;
+        self.finish(files, sealed, manifest.created_at)?;
+        self.say(verdict);
+        Ok(())
+    }
+
+    fn finish(
+        &self,
+        mut files: Files,
+        (bytes, signature): (Vec<u8>, String),
+        created_at: Timestamp,
+    ) -> anyhow::Result<()> {
         files.insert(MANIFEST, bytes);
         files.insert(SIGNATURE, signature.into_bytes());
         for (name, bytes) in &files {
             ensure!(bytes.len() as u64 <= MAX_FILE_BYTES, "failed to seal `{name}`: too large");
         }
-        let tar = archive::tar(&files, manifest.created_at).context("failed to pack the bundle")?;
+        let tar = archive::tar(&files, created_at).context("failed to pack the bundle")?;
         let packed = archive::pack(&tar).context("failed to pack the bundle")?;
         self.write(&files, &packed)
-            .with_context(|| format!("failed to write the bundle `{}`", self.dir.display()))?;
+            .with_context(|| format!("failed to write the bundle `{}`", self.dir.display()))
+    }
+
+    fn say(&self, verdict: model::Verdict) {
         let (bundle, key) = (self.dir.display(), self.key.public().id());
-        info!(%bundle, %key, verdict = %report.decision.verdict, "evidence sealed");
-        Ok(())
+        info!(%bundle, %key, %verdict, "evidence sealed");
     }
 
     fn write(&self, files: &Files, packed: &[u8]) -> anyhow::Result<()> {

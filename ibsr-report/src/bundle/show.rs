@@ -3,13 +3,14 @@
 
 use std::path::Path;
 
-use ibsr_evidence::{KeyId, Manifest, Verdict};
+use ibsr_evidence::{KeyId, Verdict};
 use jiff::Timestamp;
 use serde::Serialize;
 
 use super::Fault;
 use super::again::Again;
 use super::inspect::Inspected;
+use super::kind::Signed;
 use crate::render::escape::plain;
 
 const SCHEMA: &str = "ibsr-verify/1";
@@ -54,11 +55,11 @@ pub fn json(checked: &Checked<'_>) -> String {
         is_valid: inspected.faults.is_empty(),
         is_key_trusted: inspected.is_key_trusted && manifest.is_some(),
         key: inspected.key.as_ref().map(KeyId::to_string),
-        verdict: manifest.map(|manifest| manifest.verdict),
-        tool: manifest.map(|manifest| manifest.tool.as_str()),
-        created_at: manifest.map(|manifest| manifest.created_at),
-        expires_at: manifest.map(|manifest| manifest.expires_at),
-        inputs_signed: manifest.map(|manifest| manifest.inputs.len()),
+        verdict: manifest.map(Signed::verdict),
+        tool: manifest.map(Signed::tool),
+        created_at: manifest.map(Signed::created_at),
+        expires_at: manifest.map(Signed::expires_at),
+        inputs_signed: manifest.map(|manifest| manifest.inputs().len()),
         inputs_found: again.map(|again| again.segments),
         inputs_later: again.map(|again| again.later),
         is_computed_again: again.is_some_and(|again| again.is_computed),
@@ -94,15 +95,15 @@ fn row(name: &str, value: &str) -> String {
     format!("{name:<9} {}", plain(value)).trim_end().to_owned()
 }
 
-fn claims(manifest: &Manifest) -> [String; 2] {
-    let verdict = serde_json::to_value(manifest.verdict).ok();
+fn claims(manifest: &Signed) -> [String; 2] {
+    let verdict = serde_json::to_value(manifest.verdict()).ok();
     let verdict = verdict.as_ref().and_then(|value| value.as_str()).unwrap_or_default();
     let percent =
-        manifest.canary_percent.map_or_else(String::new, |percent| format!(", {percent} %"));
-    let (from, to) = (manifest.created_at, manifest.expires_at);
+        manifest.canary_percent().map_or_else(String::new, |percent| format!(", {percent} %"));
+    let (from, to) = (manifest.created_at(), manifest.expires_at());
     [
         row("verdict", &format!("{verdict}{percent}")),
-        row("made", &format!("{from} by {}, good until {to}", manifest.tool)),
+        row("made", &format!("{from} by {}, good until {to}", manifest.tool())),
     ]
 }
 
@@ -116,7 +117,7 @@ fn key(inspected: &Inspected) -> String {
 }
 
 fn inputs(inspected: &Inspected, again: Option<&Again>) -> String {
-    let signed = inspected.manifest.as_ref().map_or(0, |manifest| manifest.inputs.len());
+    let signed = inspected.manifest.as_ref().map_or(0, |manifest| manifest.inputs().len());
     match again {
         None => format!("{signed} segments signed, none looked at"),
         Some(Again { segments, later, is_computed, .. }) => {

@@ -13,7 +13,7 @@ use tempfile::NamedTempFile;
 use super::runs::{Run, Writer, merge};
 use super::{Facts, Partial};
 
-const MAGIC: &[u8] = b"ibsr-partial/2\n";
+const MAGIC: &[u8] = b"ibsr-partial/3\n";
 const HASH_BYTES: u64 = 32;
 const BUFFER_BYTES: usize = 256 << 10;
 /// Facts of a thousand hosts over a year are far below.
@@ -100,7 +100,7 @@ fn rewound(mut file: File) -> io::Result<File> {
 fn check(reader: &mut impl Read, len: u64) -> anyhow::Result<()> {
     let mut magic = [0; MAGIC.len()];
     if reader.read_exact(&mut magic).is_err() || magic != MAGIC {
-        bail!("it is no partial of this version: it does not begin with `ibsr-partial/2`");
+        bail!("it is no partial of this version: it does not begin with `ibsr-partial/3`");
     }
     let body = len.saturating_sub(HASH_BYTES + MAGIC.len() as u64);
     let mut hash = Sha256::new();

@@ -5,6 +5,7 @@
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
 
+use ibsr_replay::egress::model::{EgressReport, LossRow};
 use ibsr_replay::model::{AffectedRow, Report};
 
 use super::escape::csv;
@@ -40,6 +41,74 @@ pub fn evidence(report: &Report) -> String {
         }
     }
     out
+}
+
+/// Columns of the evidence about a policy.
+pub const EGRESS_COLUMNS: [&str; 20] = [
+    "what",
+    "host",
+    "comm",
+    "exe_device",
+    "exe_inode",
+    "uid",
+    "place",
+    "direction",
+    "protocol",
+    "addr",
+    "name",
+    "port",
+    "rule",
+    "is_intended",
+    "flags",
+    "flows",
+    "completed",
+    "failed",
+    "first_unix_ms",
+    "last_unix_ms",
+];
+
+/// A row for each pair that the policy would deny or says nothing about, losses first.
+#[must_use]
+pub fn egress(report: &EgressReport) -> String {
+    let mut out = EGRESS_COLUMNS.join(",");
+    out.push_str("\r\n");
+    let lists =
+        [("lost", &report.losses), ("denied", &report.denials), ("unjudged", &report.unjudged)];
+    for (what, rows) in lists {
+        rows.iter().for_each(|row| add_loss(&mut out, what, row));
+    }
+    out
+}
+
+fn add_loss(out: &mut String, what: &str, row: &LossRow) {
+    fn number<T: ToString>(value: Option<T>) -> String {
+        value.map_or_else(String::new, |value| value.to_string())
+    }
+    let app = &row.app;
+    let cells = [
+        csv(what),
+        csv(&app.host),
+        csv(app.comm.as_deref().unwrap_or_default()),
+        csv(app.exe_device.as_deref().unwrap_or_default()),
+        number(app.exe_inode),
+        number(app.uid),
+        csv(&app.place),
+        csv(&row.direction),
+        csv(&row.protocol),
+        csv(&row.addr.to_string()),
+        csv(row.name.as_deref().unwrap_or_default()),
+        row.port.to_string(),
+        csv(row.rule.as_deref().or(row.why).unwrap_or_default()),
+        u8::from(row.is_intended).to_string(),
+        csv(&row.flags.join(" ")),
+        row.flows.to_string(),
+        row.completed.to_string(),
+        row.failed.to_string(),
+        number(row.first_unix_ms),
+        number(row.last_unix_ms),
+    ];
+    out.push_str(&cells.join(","));
+    out.push_str("\r\n");
 }
 
 fn add(out: &mut String, row: &AffectedRow) {

@@ -1,12 +1,19 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! JSON: the model as it is, stable under its `schema`.
 
+use ibsr_replay::egress::model::EgressReport;
 use ibsr_replay::model::{Report, SourceRow};
 use serde::Serialize;
 
 /// The whole report.
 #[must_use]
 pub fn report(report: &Report) -> String {
+    pretty(report)
+}
+
+/// The whole report about a policy.
+#[must_use]
+pub fn egress(report: &EgressReport) -> String {
     pretty(report)
 }
 

@@ -2,9 +2,10 @@
 //! `report.md`: everything, in GitHub's Markdown. Drawings are left out: the tables beside
 //! them hold the same numbers.
 
-use ibsr_replay::model::Report;
+use ibsr_replay::egress::model::EgressReport;
+use ibsr_replay::model::{Decision, Report};
 
-use super::doc::{self, Block, Card, Cell, Fact, Section, Style, Table};
+use super::doc::{self, Block, Card, Cell, Fact, Head, Section, Style, Table};
 use super::escape::{md_code, md_prose, plain};
 
 /// Longer lists are in report.json and evidence.csv.
@@ -13,29 +14,39 @@ const STYLE: Style = Style { is_grouped: false, rows: 100 };
 /// The whole report.
 #[must_use]
 pub fn report(report: &Report) -> String {
+    page(&report.decision, &doc::head(report), &doc::sections(report, STYLE))
+}
+
+/// The whole report about a policy.
+#[must_use]
+pub fn egress(report: &EgressReport) -> String {
+    let (head, sections) = (doc::egress::head(report), doc::egress::sections(report, STYLE));
+    page(&report.decision, &head, &sections)
+}
+
+fn page(decision: &Decision, head: &Head, sections: &[Section]) -> String {
     let mut out = String::new();
-    head(report, &mut out);
-    for section in doc::sections(report, STYLE) {
-        put(&mut out, &section);
+    self::head(decision, head, &mut out);
+    for section in sections {
+        put(&mut out, section);
     }
     out
 }
 
-fn head(report: &Report, out: &mut String) {
-    let head = doc::head(report);
-    let verdict = report.decision.verdict;
+fn head(decision: &Decision, head: &Head, out: &mut String) {
+    let verdict = decision.verdict;
     paragraph(out, &format!("# {}: `{verdict}`", head.title));
     paragraph(out, &format!("**{}** {}", md_prose(&head.meaning), md_prose(head.next)));
     for note in head.not_whole.iter().chain(&head.provisional) {
         paragraph(out, &format!("> **Note:** {}", md_prose(note)));
     }
-    for reason in &report.decision.reasons {
+    for reason in &decision.reasons {
         out.push_str(&format!("- {}\n", md_prose(reason)));
     }
-    if !report.decision.reasons.is_empty() {
+    if !decision.reasons.is_empty() {
         out.push('\n');
     }
-    paragraph(out, &format!("> {}", md_prose(&report.decision.sentence)));
+    paragraph(out, &format!("> {}", md_prose(&decision.sentence)));
     let facts = [&head.hosts, &head.period, &head.made].map(|fact| md_prose(fact));
     paragraph(out, &format!("{}.", facts.join(". ")));
 }

@@ -10,9 +10,9 @@ use ibsr_replay::fold::counts::Counts;
 use ibsr_replay::fold::timeline::Why;
 use ibsr_replay::judge::label::Label;
 use ibsr_replay::model::{
-    Capture, Coverage, Decision, GapRow, GateKind, Impact, Input, Law, Loss, Period, Plan,
-    Population, PortRow, Refused, Rejected, Report, SCHEMA, Sensitivity, SourceRow, StreamRow,
-    Surface, Unit, Verdict, ViolationRow,
+    Capture, Coverage, Decision, GapRow, GateKind, Impact, Input, LabelBasis, Law, Loss, Period,
+    Plan, Population, PortRow, Refused, Rejected, Report, SCHEMA, Sensitivity, SourceRow,
+    StreamRow, Surface, Unit, Verdict, ViolationRow,
 };
 
 use parts::{
@@ -63,6 +63,7 @@ pub fn empty() -> Report {
         coverage: Coverage::default(),
         law: Law::default(),
         population: Population::default(),
+        label_basis: LabelBasis::default(),
         sources: Vec::new(),
         shown: 20,
         streams: Vec::new(),
@@ -154,6 +155,15 @@ pub fn ready() -> Report {
     report.decision.reasons.clear();
     report.settings.is_canary_done = true;
     report.settings.is_label_independent = true;
+    report.label_basis = LabelBasis {
+        stream_days: 42,
+        stream_days_covered: 42,
+        sources: 61_220,
+        handshakes: 900_000,
+        handshakes_known: 899_000,
+        connections: 899_412,
+        connections_both_ways: 870_000,
+    };
     report.talks = Some(talk::talks(str::to_owned));
     report
 }

@@ -2,9 +2,10 @@
 //! Text for a terminal: the verdict and its sentence first, then what an operator must see.
 
 use ibsr_cli::table;
-use ibsr_replay::model::Report;
+use ibsr_replay::egress::model::EgressReport;
+use ibsr_replay::model::{Decision, Report};
 
-use super::doc::{self, Block, Cell, Fact, Style, Table};
+use super::doc::{self, Block, Cell, Fact, Head, Section, Style, Table};
 use super::escape::plain;
 
 /// Rows of a list before it is cut, with a line that says so.
@@ -13,13 +14,22 @@ const STYLE: Style = Style { is_grouped: false, rows: 15 };
 /// The summary of the report.
 #[must_use]
 pub fn report(report: &Report) -> String {
+    page(&report.decision, &doc::head(report), &doc::sections(report, STYLE))
+}
+
+/// The summary of a report about a policy.
+#[must_use]
+pub fn egress(report: &EgressReport) -> String {
+    let (head, sections) = (doc::egress::head(report), doc::egress::sections(report, STYLE));
+    page(&report.decision, &head, &sections)
+}
+
+fn page(decision: &Decision, head: &Head, sections: &[Section]) -> String {
     let mut out = String::new();
-    head(report, &mut out);
-    for section in doc::sections(report, STYLE) {
-        if section.is_summary {
-            heading(&mut out, section.title);
-            blocks(&mut out, &section.blocks);
-        }
+    self::head(decision, head, &mut out);
+    for section in sections.iter().filter(|section| section.is_summary) {
+        heading(&mut out, section.title);
+        blocks(&mut out, &section.blocks);
     }
     out
 }
@@ -35,15 +45,14 @@ pub fn sources(report: &Report) -> String {
     out
 }
 
-fn head(report: &Report, out: &mut String) {
-    let head = doc::head(report);
-    line(out, &report.decision.verdict.to_string());
+fn head(decision: &Decision, head: &Head, out: &mut String) {
+    line(out, &decision.verdict.to_string());
     line(out, &head.meaning);
     line(out, "");
-    line(out, &report.decision.sentence);
-    if !report.decision.reasons.is_empty() {
+    line(out, &decision.sentence);
+    if !decision.reasons.is_empty() {
         line(out, "");
-        for reason in &report.decision.reasons {
+        for reason in &decision.reasons {
             line(out, &format!("- {reason}"));
         }
     }

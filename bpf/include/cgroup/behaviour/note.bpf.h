@@ -11,6 +11,7 @@
 #include "cgroup/behaviour/regular.bpf.h"
 #include "cgroup/behaviour/window.bpf.h"
 #include "cgroup/maps.bpf.h"
+#include "cgroup/zone/note.bpf.h"
 
 #define NOTE_SHIFT 30 /* 1.07 s of nanoseconds */
 
@@ -24,15 +25,10 @@ struct contact {
 static __always_inline int find_contact(struct contact *contact, const struct ibsr_flow_key *key,
 					__u64 owner_key)
 {
-	const struct ibsr_owner *owner = bpf_map_lookup_elem(&ibsr_owners, &owner_key);
-
-	if (!owner || !owner->exe_inode)
+	if (!find_app(&contact->app, owner_key))
 		return 0;
-	contact->app.exe_inode = owner->exe_inode;
-	contact->app.exe_device = owner->exe_device;
-	contact->app.pad = 0;
-	contact->key.exe_inode = owner->exe_inode;
-	contact->key.exe_device = owner->exe_device;
+	contact->key.exe_inode = contact->app.exe_inode;
+	contact->key.exe_device = contact->app.exe_device;
 	contact->key.remote_port = key->remote_port;
 	contact->key.protocol = key->protocol;
 	__builtin_memcpy(contact->key.remote_addr, key->remote_addr, sizeof(key->remote_addr));
@@ -163,6 +159,7 @@ static __always_inline void note_bytes(const struct ibsr_flow_key *key, struct i
 	struct ibsr_behaviour *row;
 	struct contact contact;
 	__u64 out, in;
+	int is_public;
 
 	if (!ibsr_behaviour_on || !totals || flow->direction != IBSR_DIRECTION_OUTGOING)
 		return;
@@ -180,11 +177,14 @@ static __always_inline void note_bytes(const struct ibsr_flow_key *key, struct i
 		shared_add(&row->bytes_out, out);
 		shared_add(&row->bytes_in, in);
 	}
+	is_public = reach_of(key->remote_addr) == REACH_PUBLIC;
+	if (flow->name)
+		note_zone_bytes(flow->name, &contact.app, totals, out, in, is_public, now_boot_ns);
 	app = out ? app_of(&contact.app, totals, now_boot_ns) : NULL;
 	if (!app)
 		return;
 	shared_add(&app->bytes_out, out);
-	if (reach_of(key->remote_addr) == REACH_PUBLIC)
+	if (is_public)
 		adds_volume(app, out, now_boot_ns);
 }
 

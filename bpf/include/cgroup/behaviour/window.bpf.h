@@ -23,9 +23,23 @@ static __always_inline void begin_window(struct ibsr_app_window *app, __u64 now_
 		return;
 	app->window_bytes_out = 0;
 	app->window_failed = 0;
+	app->window_nxdomain_bits = 0;
 	app->window_peer_bits = 0;
 	for (int i = 0; i < IBSR_PEER_BITMAP_BITS / 64; i++)
 		app->peer_bitmap[i] = 0;
+	for (int i = 0; i < IBSR_ZONE_BITMAP_BITS / 64; i++)
+		app->nxdomain_bitmap[i] = 0;
+}
+
+/* False when the application is not known; then the key is zero. */
+static __always_inline int find_app(struct ibsr_app_key *app, __u64 owner_key)
+{
+	const struct ibsr_owner *owner = bpf_map_lookup_elem(&ibsr_owners, &owner_key);
+
+	app->exe_inode = owner ? owner->exe_inode : 0;
+	app->exe_device = owner ? owner->exe_device : 0;
+	app->pad = 0;
+	return app->exe_inode != 0;
 }
 
 /* With the window under way. NULL when no entry could be had. */

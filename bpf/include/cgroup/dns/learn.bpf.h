@@ -7,23 +7,22 @@
 #ifndef IBSR_CGROUP_DNS_LEARN_BPF_H
 #define IBSR_CGROUP_DNS_LEARN_BPF_H
 
+#include "cgroup/dns/maps.bpf.h"
 #include "cgroup/dns/message.bpf.h"
 #include "map.bpf.h"
 
 #define DNS_NS_PER_S 1000000000ULL
 
-/* The name of the question, in lower case. */
-static __always_inline void write_text(struct dns_work *w)
+/* A name that begins at `at`, in lower case. */
+static __always_inline void write_text(struct dns_work *w, __u32 at, __u32 left)
 {
-	__u32 left = w->wire_bytes;
-
 	w->text.wire_bytes = left;
 	__builtin_memset(w->text.pad, 0, sizeof(w->text.pad));
 	for (__u32 i = 0; i < IBSR_NAME_BYTES / 8; i++) {
 		__u64 word = 0;
 
 		if (left > i * 8) {
-			word = lower_case(word_at(w, DNS_HEADER_BYTES, i));
+			word = lower_case(word_at(w, at, i));
 			if (left < i * 8 + 8)
 				word = first_bytes(word, left);
 		}
@@ -31,13 +30,14 @@ static __always_inline void write_text(struct dns_work *w)
 	}
 }
 
-static __always_inline void keep_text(struct dns_work *w, __u64 now_boot_ns,
+static __always_inline void keep_text(struct dns_work *w, __u64 zone, __u64 now_boot_ns,
 				      struct ibsr_dns_totals *totals)
 {
 	if (bpf_map_lookup_elem(&ibsr_name_texts, &w->name.name))
 		return;
 	w->text.met_boot_ns = now_boot_ns;
-	write_text(w);
+	w->text.zone = zone;
+	write_text(w, DNS_HEADER_BYTES, w->wire_bytes);
 	if (!bpf_map_update_elem(&ibsr_name_texts, &w->name.name, &w->text, BPF_NOEXIST))
 		shared_add(&totals->names_inserted, 1);
 	else if (!bpf_map_lookup_elem(&ibsr_name_texts, &w->name.name))
@@ -71,7 +71,7 @@ static __always_inline void learn_address(struct dns_work *w, const struct dns_f
 		shared_add(&totals->learn_failed, 1);
 }
 
-static __always_inline void learn(struct dns_work *w, struct ibsr_dns_totals *totals)
+static __always_inline void learn(struct dns_work *w, __u64 zone, struct ibsr_dns_totals *totals)
 {
 	__u64 now_boot_ns = bpf_ktime_get_boot_ns();
 
@@ -85,7 +85,7 @@ static __always_inline void learn(struct dns_work *w, struct ibsr_dns_totals *to
 	w->name.resolver_port = w->question.server_port;
 	w->name.chain = w->chain;
 	__builtin_memset(w->name.pad, 0, sizeof(w->name.pad));
-	keep_text(w, now_boot_ns, totals);
+	keep_text(w, zone, now_boot_ns, totals);
 	for (__u32 i = 0; i < IBSR_DNS_RECORDS; i++) {
 		barrier();
 		if (i >= w->found_count)

@@ -8,9 +8,10 @@
 
 #include <bpf/bpf_endian.h>
 #include "cgroup/address.bpf.h"
-#include "cgroup/dns/maps.bpf.h"
-#include "cgroup/maps.bpf.h"
+#include "cgroup/dns/work.bpf.h"
+#include "cgroup/hash_seed.bpf.h"
 #include "hash.bpf.h"
+#include "lower.bpf.h"
 
 #define DNS_HEADER_BYTES 12
 #define DNS_NAME_MAX	 255 /* with the root's zero */
@@ -58,18 +59,6 @@ static __always_inline __u64 word_at(const struct dns_work *w, __u32 at, __u32 b
 	return *(volatile const __u64 *)(place(w, at) + by * 8);
 }
 
-#define EACH(byte) (0x0101010101010101ULL * (byte))
-
-/* Eight bytes at once: bit 7 of each byte tells whether it is from 'A' to 'Z'. A length is at
- * most 63 and so below 'A': labels and their lengths can go through together. */
-static __always_inline __u64 lower_case(__u64 word)
-{
-	__u64 low = word & EACH(0x7f);
-	__u64 from_a = low + EACH(0x80 - 'A'), behind_z = low + EACH(0x80 - 'Z' - 1);
-
-	return word | (from_a & ~behind_z & ~word & EACH(0x80)) >> 2;
-}
-
 /* The first bytes of a word in memory, none to 7 of them; the rest is zero. In two steps: 64
  * bits at once are more than a shift can do. */
 static __always_inline __u64 first_bytes(__u64 word, __u32 bytes)
@@ -112,11 +101,11 @@ static __always_inline __u64 name_key(__u64 hash)
 	return hash | 1;
 }
 
-/* Copies a datagram. Returns 0, or why not. */
-static __always_inline __u32 load_message(const struct __sk_buff *skb, struct dns_work *w,
-					  __u32 malformed, __u32 too_long)
+/* Copies what lies behind `headers` bytes. Returns 0, or why not. */
+static __always_inline __u32 load_behind(const struct __sk_buff *skb, struct dns_work *w,
+					 __u32 headers, __u32 malformed, __u32 too_long)
 {
-	__u32 headers = segment_header_bytes(skb), bytes = skb->len;
+	__u32 bytes = skb->len;
 
 	if (!headers || bytes < headers + DNS_HEADER_BYTES)
 		return malformed;
@@ -131,6 +120,13 @@ static __always_inline __u32 load_message(const struct __sk_buff *skb, struct dn
 	return bpf_skb_load_bytes(skb, headers, w->msg, bytes) ? malformed : 0;
 }
 
+/* The same of a datagram. */
+static __always_inline __u32 load_message(const struct __sk_buff *skb, struct dns_work *w,
+					  __u32 malformed, __u32 too_long)
+{
+	return load_behind(skb, w, segment_header_bytes(skb), malformed, too_long);
+}
+
 /* The one question. A pointer makes no sense in the first name of a message. Returns where the
  * records begin, 0 when it is malformed. */
 static __always_inline __u32 read_question(struct dns_work *w)
@@ -139,6 +135,7 @@ static __always_inline __u32 read_question(struct dns_work *w)
 
 	w->at = DNS_HEADER_BYTES;
 	w->hash = ibsr_seed;
+	w->labels = 0;
 	for (int i = 0; i < DNS_LABELS_MAX; i++) {
 		barrier();
 		at = w->at;
@@ -150,6 +147,9 @@ static __always_inline __u32 read_question(struct dns_work *w)
 		if (bytes > DNS_LABEL_MAX || at + 1 + bytes >= w->end)
 			return 0;
 		w->at = at + 1 + bytes;
+		w->zone_at = w->last_at;
+		w->last_at = at;
+		w->labels++;
 		w->hash = hash_label(w, w->hash, at, 1 + bytes);
 	}
 	barrier();

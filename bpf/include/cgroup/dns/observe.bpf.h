@@ -9,8 +9,8 @@
 
 #include "cgroup/dns/learn.bpf.h"
 #include "cgroup/dns/maps.bpf.h"
-#include "cgroup/dns/message.bpf.h"
-#include "cgroup/dns/walk.bpf.h"
+#include "cgroup/dns/match.bpf.h"
+#include "cgroup/dns/zone.bpf.h"
 #include "cgroup/maps.bpf.h"
 
 /* The knobs are constants to the verifier, which removes what cannot happen. */
@@ -41,50 +41,36 @@ static __always_inline int is_listed(const __u8 *server)
 	return 0;
 }
 
-static __always_inline __u32 question_outcome(const struct __sk_buff *skb, struct dns_work *w)
+/* With its zone and who asked, for the analysis of zones. */
+static __always_inline __u32 remember(struct dns_work *w, __u64 owner)
 {
-	__u32 why;
+	struct ibsr_behaviour_totals *totals = only_entry(&ibsr_bh_totals);
 
-	if (skb->gso_size)
-		return OUTCOME(question_joined);
-	why = load_message(skb, w, OUTCOME(question_malformed), OUTCOME(question_malformed));
-	if (why)
-		return why;
-	if (two_at(w, 2) & (DNS_IS_ANSWER | DNS_OPCODE))
-		return OUTCOME(question_other);
-	if (two_at(w, 4) != 1)
-		return OUTCOME(question_count);
-	if (!read_question(w))
-		return OUTCOME(question_malformed);
 	w->asked.asked_boot_ns = bpf_ktime_get_boot_ns();
 	w->asked.is_answered = 0;
 	w->asked.pad = 0;
+	w->asked.zone = 0;
+	w->asked.app.exe_inode = 0;
+	w->asked.app.exe_device = 0;
+	w->asked.app.pad = 0;
+	if (ibsr_behaviour_on && totals) {
+		find_app(&w->asked.app, owner);
+		read_zone(w);
+		keep_zone_text(w, w->asked.asked_boot_ns);
+		note_question(w, totals, w->asked.asked_boot_ns);
+	}
 	/* One that is asked again waits again. */
 	if (bpf_map_update_elem(&ibsr_dns_asked, &w->question, &w->asked, BPF_ANY))
 		return OUTCOME(question_no_entry);
 	return OUTCOME(asked);
 }
 
-/* What the resolver says of a question that waits. */
-static __always_inline __u32 judge(struct dns_work *w, __u32 records_at,
-				   struct ibsr_dns_totals *totals)
+static __always_inline __u32 question_outcome(const struct __sk_buff *skb, struct dns_work *w,
+					      __u64 owner)
 {
-	__u32 flags = two_at(w, 2), rcode = flags & DNS_RCODE, records = two_at(w, 6);
+	__u32 why = read_query(skb, w);
 
-	if (flags & DNS_TRUNCATED)
-		return OUTCOME(truncated);
-	if (rcode == 3)
-		return OUTCOME(nxdomain);
-	if (rcode == 2)
-		return OUTCOME(servfail);
-	if (rcode)
-		return OUTCOME(other_rcode);
-	if (records > IBSR_DNS_RECORDS) {
-		shared_add(&totals->records_unread, records - IBSR_DNS_RECORDS);
-		records = IBSR_DNS_RECORDS;
-	}
-	walk_answers(w, records_at, records);
-	return w->outcome;
+	return why ? why : remember(w, owner);
 }
 
 /* A malformed answer leaves the question open: the client will not take it either. */
@@ -100,13 +86,15 @@ static __always_inline __u32 matched_outcome(struct dns_work *w, __u32 records_a
 		return OUTCOME(late);
 	if (asked->is_answered)
 		return OUTCOME(repeated);
-	outcome = judge(w, records_at, totals);
+	outcome = what_it_says(w, records_at, totals);
 	if (outcome == OUTCOME(answer_malformed) || outcome == OUTCOME(answer_too_deep))
 		return outcome;
 	if (__sync_lock_test_and_set(&asked->is_answered, 1))
 		return OUTCOME(repeated);
 	if (outcome == OUTCOME(answered))
-		learn(w, totals);
+		learn(w, asked->zone, totals);
+	if (outcome == OUTCOME(answered) || outcome == OUTCOME(nxdomain))
+		note_answer(asked, outcome == OUTCOME(nxdomain));
 	return outcome;
 }
 
@@ -119,30 +107,15 @@ static __always_inline __u32 answer_outcome(const struct __sk_buff *skb, struct 
 		return OUTCOME(answer_joined);
 	if (!is_listed(w->question.server))
 		return OUTCOME(unlisted);
-	why = load_message(skb, w, OUTCOME(answer_malformed), OUTCOME(answer_too_long));
+	why = read_answer(skb, w, &records_at);
 	if (why)
 		return why;
-	if ((two_at(w, 2) & (DNS_IS_ANSWER | DNS_OPCODE)) != DNS_IS_ANSWER)
-		return OUTCOME(answer_other);
-	if (two_at(w, 4) != 1)
-		return OUTCOME(answer_count);
-	records_at = read_question(w);
-	if (!records_at)
-		return OUTCOME(answer_malformed);
 	return matched_outcome(w, records_at, totals);
 }
 
-static __always_inline void count_outcome(struct ibsr_dns_totals *totals, int is_out, __u32 outcome)
-{
-	shared_add(is_out ? &totals->questions : &totals->answers, 1);
-	barrier_var(outcome);
-	if (outcome < OUTCOMES)
-		shared_add((__u64 *)totals + outcome, 1);
-}
-
-/* `flow` names the socket and the server. */
+/* `flow` names the socket and the server, `owner` who has it. */
 static __always_inline void observe_dns(const struct __sk_buff *skb,
-					const struct ibsr_flow_key *flow, int is_out)
+					const struct ibsr_flow_key *flow, __u64 owner, int is_out)
 {
 	struct ibsr_dns_totals *totals = only_entry(&ibsr_dns_totals);
 	struct scratch *scratch;
@@ -161,7 +134,7 @@ static __always_inline void observe_dns(const struct __sk_buff *skb,
 	w->question.socket = flow->socket;
 	__builtin_memcpy(w->question.server, flow->remote_addr, sizeof(w->question.server));
 	w->question.server_port = flow->remote_port;
-	outcome = is_out ? question_outcome(skb, w) : answer_outcome(skb, w, totals);
+	outcome = is_out ? question_outcome(skb, w, owner) : answer_outcome(skb, w, totals);
 	give_back(scratch);
 	count_outcome(totals, is_out, outcome);
 }

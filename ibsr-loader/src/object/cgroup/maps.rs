@@ -5,14 +5,14 @@ use std::os::fd::{AsFd as _, BorrowedFd};
 
 use ibsr_proto::pins::{
     APP_WINDOW, BASELINE, BEHAVIOUR, BEHAVIOUR_TOTALS, DNS_ASKED, DNS_TOTALS, FLOWS, META,
-    NAME_TEXTS, NAMES, OWNERS, SCRATCH, SOCKETS, TOTALS,
+    NAME_TEXTS, NAMES, OWNERS, SCRATCH, SOCKETS, TOTALS, ZONE_TEXTS, ZONES,
 };
 use libbpf_rs::OpenMapMut;
 
 use super::{Loaded, skel};
 
 /// Maps that a new program of the same layout goes on filling.
-const KEPT: [&str; 11] = [
+const KEPT: [&str; 13] = [
     FLOWS,
     OWNERS,
     TOTALS,
@@ -24,6 +24,8 @@ const KEPT: [&str; 11] = [
     BEHAVIOUR,
     APP_WINDOW,
     BEHAVIOUR_TOTALS,
+    ZONES,
+    ZONE_TEXTS,
 ];
 
 /// Pins of the maps that can be kept.
@@ -53,6 +55,8 @@ pub(super) fn open_map<'a, 'obj>(
         APP_WINDOW => &mut maps.ibsr_app_window,
         BASELINE => &mut maps.ibsr_baseline,
         BEHAVIOUR_TOTALS => &mut maps.ibsr_bh_totals,
+        ZONES => &mut maps.ibsr_zones,
+        ZONE_TEXTS => &mut maps.ibsr_zone_texts,
         other => panic!("no map is pinned as `{other}`"),
     }
 }
@@ -80,6 +84,8 @@ impl Loaded<'_> {
             APP_WINDOW => maps.ibsr_app_window.as_fd(),
             BASELINE => maps.ibsr_baseline.as_fd(),
             BEHAVIOUR_TOTALS => maps.ibsr_bh_totals.as_fd(),
+            ZONES => maps.ibsr_zones.as_fd(),
+            ZONE_TEXTS => maps.ibsr_zone_texts.as_fd(),
             other => panic!("no map is pinned as `{other}`"),
         }
     }

@@ -9,6 +9,7 @@ use std::collections::HashSet;
 use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
 
 use anyhow::{Context as _, Result};
+use ibsr_cli::hint::{explain_bpf, with_hint};
 use ibsr_proto::abi::Evidence;
 use ibsr_proto::addr::SourceAddr;
 use ibsr_proto::cgroup_abi::{CgroupMeta, CgroupTotals, missing};
@@ -21,7 +22,6 @@ use libbpf_rs::{AsRawLibbpf as _, MapCore, MapFlags, ProgramAttachType};
 use tracing::{debug, info, warn};
 use zerocopy::{FromBytes as _, IntoBytes as _};
 
-use crate::hint::{explain_bpf, with_hint};
 use crate::kernel;
 use crate::object::{DAMAGED, Storage, compare, errno, insns_of};
 pub use maps::kept_pins;
@@ -85,6 +85,12 @@ pub struct Limits {
     pub regular_count: u32,
     /// Bits of the map of internal peers.
     pub internal_peer_bits: u32,
+    /// Bytes of names of a zone in a window.
+    pub zone_name_bytes: u64,
+    /// Bits of the map of names of a zone.
+    pub zone_name_bits: u32,
+    /// Bits of the map of zones without the name.
+    pub nxdomain_zone_bits: u32,
 }
 
 /// What a load is told besides.
@@ -186,6 +192,9 @@ fn configure(
     rodata.ibsr_regular_cv_percent = limits.regular_cv_percent;
     rodata.ibsr_regular_count = limits.regular_count;
     rodata.ibsr_internal_peer_bits = limits.internal_peer_bits;
+    rodata.ibsr_zone_name_bytes = limits.zone_name_bytes;
+    rodata.ibsr_zone_name_bits = limits.zone_name_bits;
+    rodata.ibsr_nxdomain_zone_bits = limits.nxdomain_zone_bits;
     rodata.ibsr_baseline_entries = settings.baseline_entries;
     let sizes = [
         (FLOWS, settings.max_flows),

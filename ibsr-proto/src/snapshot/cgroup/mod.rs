@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! Rows of a `cg-` scope, schema `ibsr/1`: the same grammar as [`super::v1`], with `flow`, `name`,
-//! `behaviour` and `app` rows in place of `source` rows, and with a header and a `sweep` row of its own.
+//! `behaviour`, `app` and `zone` rows in place of `source` rows, and with a header and a `sweep` row of its own.
 //!
 //! A file has rows of one scope, and its header says which: `cg-` scopes are read with
 //! [`Row::from_line`] of this module, others with that of [`super::v1`].
@@ -10,6 +10,7 @@ mod flow;
 mod name;
 mod totals;
 pub mod words;
+mod zone;
 
 use std::borrow::Cow;
 
@@ -22,6 +23,7 @@ pub use behaviour::{App, AppLife, Behaviour, BehaviourLife};
 pub use flow::{Flow, FlowLife, Owner};
 pub use name::{Name, NameLife};
 pub use totals::{BehaviourTotals, DnsTotals, LawError, Totals};
+pub use zone::{Zone, ZoneLife};
 
 /// First line of a segment: what was observed, by what, how.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -79,6 +81,12 @@ pub struct Limits {
     pub internal_peers: u32,
     /// Failed connects of an application in a window.
     pub failed_connects: u64,
+    /// Names of one zone that an application asks for in a window.
+    pub zone_names: u32,
+    /// Their bytes in front of the zone.
+    pub zone_name_bytes: u64,
+    /// Zones in which an application asks for names that do not exist, in a window.
+    pub nxdomain_zones: u32,
 }
 
 /// Closes a sweep: the rows of tables above it, back to the previous `sweep` row, belong to it.
@@ -95,7 +103,7 @@ pub struct Sweep {
     pub at_boot_ns: u64,
     /// Wall clock at the same moment.
     pub at_unix_ms: u64,
-    /// Rows of tables in this sweep: flows, names, behaviours, applications.
+    /// Rows of tables in this sweep: flows, names, behaviours, applications, zones.
     pub rows: u64,
     /// Entries in the table of flows, listed or not.
     pub entries: u64,
@@ -118,10 +126,15 @@ pub struct Sweep {
     pub owners_missing: u64,
     /// Rows whose cgroup was gone when its path was looked for.
     pub paths_missing: u64,
-    /// Flows of which the kernel had evicted the text of their name.
+    /// Flows, and addresses that were resolved, of which the kernel had evicted the text of their
+    /// name; the latter have no row.
     pub names_missing: u64,
     /// Connections in rows of behaviour that the kernel evicted.
     pub behaviour_evicted: u64,
+    /// Questions in rows of zones that the kernel evicted.
+    pub zone_evicted: u64,
+    /// Rows of zones of which the kernel had evicted the text.
+    pub zones_missing: u64,
     /// Totals, read after the flows.
     pub totals: Totals,
     /// Those of DNS.
@@ -150,6 +163,8 @@ pub enum RowRef<'a> {
     Behaviour(&'a Behaviour<'a>),
     /// One application.
     App(&'a App),
+    /// One application and zone.
+    Zone(&'a Zone<'a>),
 }
 
 impl RowRef<'_> {
@@ -175,6 +190,8 @@ pub enum Row {
     Behaviour(Box<Behaviour<'static>>),
     /// One application.
     App(Box<App>),
+    /// One application and zone.
+    Zone(Box<Zone<'static>>),
     /// A gap.
     Gap(Gap),
     /// Last line.
@@ -198,6 +215,7 @@ impl Row {
             Self::Name(row) => Some(RowRef::Name(row)),
             Self::Behaviour(row) => Some(RowRef::Behaviour(row)),
             Self::App(row) => Some(RowRef::App(row)),
+            Self::Zone(row) => Some(RowRef::Zone(row)),
             Self::Header(_)
             | Self::Sweep(_)
             | Self::Gap(_)
@@ -219,6 +237,7 @@ impl Row {
             "name" => Self::Name(serde_json::from_slice(line)?),
             "behaviour" => Self::Behaviour(serde_json::from_slice(line)?),
             "app" => Self::App(serde_json::from_slice(line)?),
+            "zone" => Self::Zone(serde_json::from_slice(line)?),
             "gap" => Self::Gap(serde_json::from_slice(line)?),
             "footer" => Self::Footer(serde_json::from_slice(line)?),
             other => Self::Unknown(other.to_owned()),
@@ -226,5 +245,7 @@ impl Row {
     }
 }
 
+#[cfg(test)]
+mod samples;
 #[cfg(test)]
 mod tests;

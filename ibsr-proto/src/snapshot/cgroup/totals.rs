@@ -183,6 +183,16 @@ totals! {
         rows_inserted,
         /// Applications made.
         apps_inserted,
+        /// Questions of DNS, of known applications.
+        zone_questions,
+        /// Of those, without an entry.
+        zone_lost,
+        /// Questions of unknown applications.
+        zone_no_owner,
+        /// Noted bytes, both ways, of a name whose text was evicted before.
+        zone_bytes_lost,
+        /// Rows of zones made.
+        zones_inserted,
     }
 }
 

@@ -12,7 +12,7 @@ use ibsr_proto::snapshot::cgroup::words::{
     Device, Direction, ErrorName, Family, Flags, Hex, Learned, Protocol, Steps, TcpState,
 };
 use ibsr_proto::snapshot::cgroup::{
-    App, Behaviour, Flow, Header, Name, Owner, Row, RowRef, Sweep, Totals,
+    App, Behaviour, Flow, Header, Name, Owner, Row, RowRef, Sweep, Totals, Zone,
 };
 use rustix::fs::Timespec;
 
@@ -252,14 +252,14 @@ fn rows_that_are_yet_to_come_are_kept() {
     bench.write_sweep(2, 1);
     let text = fs::read_to_string(bench.seal()).expect("text");
     let (head, rest) = text.split_once('\n').expect("a header");
-    let with_zone = format!("{head}\n{{\"type\":\"zone\",\"seq\":1}}\n{rest}");
-    let found = scan(&mut BufReader::new(with_zone.as_bytes())).expect("reads").expect("a header");
+    let with_later = format!("{head}\n{{\"type\":\"later\",\"seq\":1}}\n{rest}");
+    let found = scan(&mut BufReader::new(with_later.as_bytes())).expect("reads").expect("a header");
     assert_eq!((found.unknown, found.sweeps.map(|sweeps| sweeps.count)), (1, Some(2)));
     assert!(found.footer.is_none(), "its footer is of the file without that row");
 }
 
-/// One answer, one destination, one application, as sweep `seq` sees them.
-fn others(seq: u64) -> (Name<'static>, Behaviour<'static>, App) {
+/// One answer, one destination, one application, one zone, as sweep `seq` sees them.
+fn others(seq: u64) -> (Name<'static>, Behaviour<'static>, App, Zone<'static>) {
     let addr = "2001:db8::2".parse().expect("an address");
     let name = Name {
         seq,
@@ -311,8 +311,32 @@ fn others(seq: u64) -> (Name<'static>, Behaviour<'static>, App) {
         window_bytes_out: 0,
         window_failed: 0,
         window_internal_peers: 0,
+        nxdomain: 0,
+        window_nxdomain_zones: 0,
     };
-    (name, behaviour, app)
+    let zone = Zone {
+        seq,
+        exe_device: Device(8),
+        exe_inode: 7,
+        zone: Some("example.org".into()),
+        zone_key: Hex(9),
+        flags: Flags(0),
+        born_boot_ns: 1,
+        last_boot_ns: seq,
+        flagged_boot_ns: 0,
+        questions: seq,
+        answers: 0,
+        nxdomain: 0,
+        name_bytes: 0,
+        labels: 0,
+        bytes_out: 0,
+        bytes_in: 0,
+        window_boot_ns: 0,
+        window_names: 0,
+        window_name_bytes: 0,
+        window_bytes_out: 0,
+    };
+    (name, behaviour, app, zone)
 }
 
 /// Every answer is kept; of what counts, the last row has all.
@@ -321,11 +345,12 @@ fn merged_sweeps_keep_each_answer_and_the_last_row_of_each_table() {
     let mut bench = Bench::new();
     for seq in 1..=3 {
         bench.spool.begin_sweep(seq);
-        let (name, behaviour, app) = others(seq);
+        let (name, behaviour, app, zone) = others(seq);
         bench.spool.cgroup_row(RowRef::Name(&name));
         bench.spool.cgroup_row(RowRef::Behaviour(&behaviour));
         bench.spool.cgroup_row(RowRef::App(&app));
-        bench.spool.end_sweep(&sweep(seq, 0, 3)).expect("a sweep is written");
+        bench.spool.cgroup_row(RowRef::Zone(&zone));
+        bench.spool.end_sweep(&sweep(seq, 0, 4)).expect("a sweep is written");
     }
     let sealed = bench.seal();
     let Bench { root, spool } = bench;
@@ -342,9 +367,10 @@ fn merged_sweeps_keep_each_answer_and_the_last_row_of_each_table() {
             Row::Name(name) => learned.push((name.seq, name.learned_boot_ns)),
             Row::Behaviour(row) => assert_eq!((row.seq, row.connects), (3, 3)),
             Row::App(row) => assert_eq!((row.seq, row.connects), (3, 3)),
+            Row::Zone(row) => assert_eq!((row.seq, row.questions), (3, 3)),
             _ => {}
         }
     }
     assert_eq!(learned, [(3, 1), (3, 2), (3, 3)]);
-    assert_eq!(rows.len(), 1 + 3 + 1 + 1 + 1 + 1, "{rows:#?}");
+    assert_eq!(rows.len(), 1 + 3 + 1 + 1 + 1 + 1 + 1, "{rows:#?}");
 }

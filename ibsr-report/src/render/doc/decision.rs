@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! The verdict with its reasons, the gates, the plan.
 
-use ibsr_replay::model::{Gate, GateKind, Report, Verdict};
+use ibsr_replay::model::{Decision, Gate, GateKind, Report, Verdict};
 
 use super::{Block, Cell, Section, Style, Table, fact, numbers, units, words};
 use crate::clock;
@@ -55,7 +55,7 @@ pub fn head(report: &Report) -> Head {
     }
 }
 
-const fn title(verdict: Verdict) -> &'static str {
+pub(super) const fn title(verdict: Verdict) -> &'static str {
     match verdict {
         Verdict::InsufficientEvidence => "Insufficient evidence",
         Verdict::NotReady => "Not ready",
@@ -124,8 +124,8 @@ fn period(report: &Report) -> String {
 }
 
 /// Every gate: what it asks, its value, its limit, and whether it passed.
-pub(super) fn gates(report: &Report, style: Style) -> Section {
-    let gates = &report.decision.gates;
+pub(super) fn gates(decision: &Decision, style: Style) -> Section {
+    let gates = &decision.gates;
     let passed = gates.iter().filter(|gate| gate.is_passed).count();
     let table = Table {
         caption: "Each with its value and its limit".into(),
@@ -169,7 +169,7 @@ fn gate_row(gate: &Gate, style: Style) -> Vec<Cell> {
 }
 
 /// With a capital letter and a full stop.
-fn sentence(text: &str) -> String {
+pub(super) fn sentence(text: &str) -> String {
     let mut chars = text.chars();
     let first: String = chars.next().into_iter().flat_map(char::to_uppercase).collect();
     format!("{first}{}.", chars.as_str().trim_end_matches('.'))

@@ -3,6 +3,7 @@
 //! Markdown and HTML differ in how they write these, not in what they say.
 
 mod decision;
+pub mod egress;
 mod hits;
 mod method;
 mod observed;
@@ -15,7 +16,7 @@ use ibsr_replay::model::Report;
 
 use super::units;
 
-pub use decision::{exit_code, head};
+pub use decision::{Head, exit_code, head};
 pub use surface::{Bounded, bounds};
 pub use talk::{app_words, peer_words};
 pub use traffic::busiest;
@@ -184,7 +185,7 @@ impl Cell {
 /// The sections behind the head, in their order.
 #[must_use]
 pub fn sections(report: &Report, style: Style) -> Vec<Section> {
-    let mut sections = vec![decision::gates(report, style)];
+    let mut sections = vec![decision::gates(&report.decision, style)];
     sections.extend(decision::plan(report, style));
     sections.extend([
         traffic::impact(report, style),

@@ -4,7 +4,9 @@
 use ibsr_replay::model::{Bound, Report, Sensitivity, Share};
 
 use super::hits::affected;
-use super::{Block, Cell, Chart, Section, Style, Table, fact, numbers, or_nothing, units, words};
+use super::{
+    Block, Cell, Chart, Fact, Section, Style, Table, fact, numbers, or_nothing, units, words,
+};
 
 /// A bound with its name and, where a gate looks at it, its limit.
 #[derive(Debug)]
@@ -141,16 +143,26 @@ fn share(share: &Share, style: Style) -> String {
 
 /// How the bound moves with the definition of a legitimate source.
 pub(super) fn labels(report: &Report, style: Style) -> Section {
-    let kind = if report.settings.is_label_independent {
-        "Labels come from connections that a second sensor saw"
-    } else {
-        "Labels are a proxy: they come from the counters that the rules look at, so the verdict \
-         is at most a canary"
+    let kind = match report.label_basis.stream_days_covered {
+        _ if report.settings.is_label_independent => {
+            "Labels come from connections that a second sensor saw"
+        }
+        0 => {
+            "Labels are a proxy: they come from the counters that the rules look at, so the \
+             verdict is at most a canary"
+        }
+        _ => {
+            "Labels come from connections that a second sensor saw, but not of enough of the \
+             traffic: the verdict is at most a canary"
+        }
     };
     let mut blocks = vec![Block::Say(format!(
         "{kind}. Definition: {}.",
         report.settings.labels.trim_end_matches('.')
     ))];
+    if report.label_basis.stream_days_covered > 0 {
+        blocks.push(Block::Facts(basis(report, style)));
+    }
     let row = |row: &Sensitivity| {
         vec![
             Cell::Time(format!("{} %", row.completed_percent)),
@@ -174,6 +186,21 @@ pub(super) fn labels(report: &Report, style: Style) -> Section {
         blocks.push(style.cut(caption, &columns, (&report.sensitivity, 0), row));
     }
     Section { id: "labels", title: "How much depends on the labels", is_summary: false, blocks }
+}
+
+/// How much of the traffic labels by connections are about.
+fn basis(report: &Report, style: Style) -> Vec<Fact> {
+    let basis = &report.label_basis;
+    let share = |part, whole| format!("{} of {}", style.count(part), style.count(whole));
+    vec![
+        fact("Days of interfaces with both", share(basis.stream_days_covered, basis.stream_days)),
+        fact("Sources by connections", share(basis.sources, report.population.count)),
+        fact("Handshakes with a known connection", share(basis.handshakes_known, basis.handshakes)),
+        fact(
+            "Connections with payload both ways",
+            share(basis.connections_both_ways, basis.connections),
+        ),
+    ]
 }
 
 pub(super) fn of(bound: &Bound, style: Style) -> Cell {

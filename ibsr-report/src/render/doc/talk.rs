@@ -173,7 +173,7 @@ fn pairs(talks: &Talks, style: Style) -> Block {
 }
 
 /// What each measurement is, and what else than harm leads to it.
-const EXPLANATIONS: [(&str, &str); 5] = [
+const EXPLANATIONS: [(&str, &str); 8] = [
     (
         "regular_intervals",
         "connections at even intervals. Also: metrics and logs that are shipped, checks for updates, \
@@ -198,6 +198,21 @@ const EXPLANATIONS: [(&str, &str); 5] = [
         "many_failed_connects",
         "many connects in vain in a window. Also: a peer that is down, IPv6 without a route, a wrong port, \
          retries without a pause",
+    ),
+    (
+        "many_names",
+        "many different names of one DNS zone in a window. Also: a service with a host name for each \
+         customer or object, reverse lookups for a log, a zone that delegates names to others",
+    ),
+    (
+        "name_volume",
+        "long names of one DNS zone, much text all together, in a window. Also: block lists of mail \
+         servers, lookups of file hashes by a virus scanner, names with a session or a shard in them",
+    ),
+    (
+        "many_nxdomain_zones",
+        "names that do not exist, in many zones, in a window. Also: a crawler, a check of links, a browser \
+         that tests whether a resolver lies",
     ),
 ];
 
@@ -239,6 +254,9 @@ fn findings(talks: &Talks, style: Style) -> Block {
 }
 
 fn destination(row: &FindingRow) -> String {
+    if let Some(zone) = &row.zone {
+        return format!("*.{zone}");
+    }
     let (Some(addr), Some(port)) = (row.addr, row.port) else { return "-".into() };
     let protocol = row.protocol.as_deref().unwrap_or_default();
     let at = std::net::SocketAddr::new(addr.to_ip(), port);
@@ -259,6 +277,13 @@ fn figures(row: &FindingRow) -> String {
         }
         "volume_out" => format!("{bytes} in the window"),
         "many_internal_peers" => format!("about {} in the window", row.window_internal_peers),
+        "many_names" => format!("about {} in the window", row.window_names),
+        "name_volume" => {
+            format!("{} of names in the window", ibsr_cli::format_bytes(row.window_name_bytes))
+        }
+        "many_nxdomain_zones" => {
+            format!("about {} zones in the window", row.window_nxdomain_zones)
+        }
         "many_failed_connects" => format!("{} in the window", row.window_failed),
         _ => units::NOTHING.to_owned(),
     }

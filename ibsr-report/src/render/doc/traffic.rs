@@ -109,8 +109,12 @@ pub(super) fn places(report: &Report, style: Style) -> Section {
 /// Who sent most.
 pub(super) fn sources(report: &Report, style: Style) -> Section {
     let population = &report.population;
+    let by_connections = match report.label_basis.sources {
+        0 => String::new(),
+        sources => format!(" By connections: {}.", style.count(sources)),
+    };
     let mut blocks = vec![Block::Say(format!(
-        "{}: {} legitimate, {} abusive, {} spoofable, {} unknown.",
+        "{}: {} legitimate, {} abusive, {} spoofable, {} unknown.{by_connections}",
         style.plural(population.count, "source"),
         style.count(population.legitimate),
         style.count(population.abusive),

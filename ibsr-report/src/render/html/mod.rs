@@ -3,15 +3,16 @@
 //! paper. The template engine escapes whatever is put into it; only the style sheet and the
 //! drawings, which escape for themselves, go in as they are.
 
+mod figures;
 mod view;
 
-use ibsr_replay::model::{Report, Verdict};
+use ibsr_replay::egress::model::EgressReport;
+use ibsr_replay::model::{Decision, Report, Verdict};
 use minijinja::syntax::SyntaxConfig;
 use minijinja::value::Value;
 use minijinja::{Environment, UndefinedBehavior, context};
 
-use super::doc::{self, Style};
-use super::units;
+use super::doc::{self, Head, Style};
 
 /// Longer lists are in report.json and evidence.csv.
 const STYLE: Style = Style { is_grouped: true, rows: 25 };
@@ -22,15 +23,43 @@ const CSS: &str = include_str!("style.css");
 /// The whole page.
 #[must_use]
 pub fn report(report: &Report) -> String {
-    let decision = &report.decision;
-    let head = doc::head(report);
-    let sections: Vec<Value> =
-        doc::sections(report, STYLE).iter().map(|section| view::section(report, section)).collect();
+    let sections = doc::sections(report, STYLE);
+    let sections = sections.iter().map(|section| view::section(Some(report), section)).collect();
+    page(
+        &report.decision,
+        doc::head(report),
+        doc::exit_code(report),
+        figures::of_report(report),
+        sections,
+    )
+}
+
+/// The whole page about a policy.
+#[must_use]
+pub fn egress(report: &EgressReport) -> String {
+    let sections = doc::egress::sections(report, STYLE);
+    let sections = sections.iter().map(|section| view::section(None, section)).collect();
+    page(
+        &report.decision,
+        doc::egress::head(report),
+        doc::egress::exit_code(report),
+        figures::of_egress(report),
+        sections,
+    )
+}
+
+fn page(
+    decision: &Decision,
+    head: Head,
+    exit_code: u8,
+    figures: Vec<Value>,
+    sections: Vec<Value>,
+) -> String {
     let text = |text: &str| Value::from(view::plain(text));
     let page = context! {
         verdict => decision.verdict.as_str(),
         tone => tone(decision.verdict),
-        exit_code => doc::exit_code(report),
+        exit_code => exit_code,
         head => context! {
             title => head.title,
             meaning => head.meaning,
@@ -42,7 +71,7 @@ pub fn report(report: &Report) -> String {
         },
         reasons => decision.reasons.iter().map(|reason| text(reason)).collect::<Vec<_>>(),
         sentence => text(&decision.sentence),
-        figures => figures(report),
+        figures => figures,
         style => Value::from_safe_string(CSS.to_owned()),
         sections => sections,
     };
@@ -67,42 +96,4 @@ const fn tone(verdict: Verdict) -> &'static str {
         Verdict::NoBenefit => "idle",
         Verdict::ReadyCanary | Verdict::Ready => "good",
     }
-}
-
-/// The four numbers that someone asks for first.
-fn figures(report: &Report) -> Vec<Value> {
-    let (clusters, capture) = (&report.surface.clusters, &report.capture.packets);
-    let bound = (clusters.n > 0).then(|| units::bound(clusters.upper_ppb));
-    let held_out = report.days.iter().filter(|day| day.is_held_out).count() as u64;
-    let figure = |name: &str, value: Option<String>, beside: String| {
-        let value = view::plain(&value.unwrap_or_else(|| units::NOTHING.to_owned()));
-        context! { name, value, beside => view::plain(&beside) }
-    };
-    vec![
-        figure(
-            "Clusters affected",
-            bound.map(|bound| format!("< {bound}")),
-            format!(
-                "{} of {}, limit {}",
-                STYLE.count(clusters.k),
-                STYLE.count(clusters.n),
-                units::bound(report.settings.limit_ppb)
-            ),
-        ),
-        figure(
-            "Abuse acted on",
-            capture.ppm.map(units::ppm),
-            format!(
-                "{} of {} sources",
-                STYLE.count(report.capture.sources_acted),
-                STYLE.count(report.capture.sources)
-            ),
-        ),
-        figure("Coverage", report.coverage.ppm.map(units::ppm), "of received packets".to_owned()),
-        figure(
-            "Observed",
-            Some(units::plural(report.days.len() as u64, "day")),
-            format!("{held_out} held out"),
-        ),
-    ]
 }

@@ -14,15 +14,15 @@ use super::super::units;
 const MOST_STACKED: usize = 7;
 
 /// A section with its blocks.
-pub(super) fn section(report: &Report, section: &Section) -> Value {
+pub(super) fn section(report: Option<&Report>, section: &Section) -> Value {
     context! { id => section.id, title => section.title, blocks => blocks(report, &section.blocks) }
 }
 
-fn blocks(report: &Report, blocks: &[Block]) -> Vec<Value> {
+fn blocks(report: Option<&Report>, blocks: &[Block]) -> Vec<Value> {
     blocks.iter().map(|block| self::block(report, block)).collect()
 }
 
-fn block(report: &Report, block: &Block) -> Value {
+fn block(report: Option<&Report>, block: &Block) -> Value {
     match block {
         Block::Say(text) => context! { kind => "say", text => plain(text) },
         Block::Warn(text) => context! { kind => "warn", text => plain(text) },
@@ -101,14 +101,14 @@ pub(super) fn plain(text: &str) -> String {
 }
 
 /// A drawing for each width, or one that fits both.
-fn drawings(report: &Report, chart: Chart) -> Vec<Value> {
+fn drawings(report: Option<&Report>, chart: Chart) -> Vec<Value> {
     let sizes = if chart::is_sized(chart) {
         vec![(Size::Wide, "wide"), (Size::Narrow, "narrow")]
     } else {
         vec![(Size::Narrow, "both")]
     };
     let draw = |(size, name): (Size, &str)| {
-        let svg = chart::draw(report, chart, size)?;
+        let svg = chart::draw(report?, chart, size)?;
         Some(context! { size => name, svg => Value::from_safe_string(svg) })
     };
     sizes.into_iter().filter_map(draw).collect()

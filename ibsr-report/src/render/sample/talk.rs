@@ -31,7 +31,7 @@ pub fn talks(name: impl Fn(&str) -> String) -> Talks {
     }
 }
 
-const FLAGS: [&str; 2] = ["regular_intervals", "volume_out"];
+const FLAGS: [&str; 3] = ["regular_intervals", "volume_out", "name_volume"];
 
 fn finding(measured: &str, name: &impl Fn(&str) -> String) -> FindingRow {
     let is_of_destination = measured == "regular_intervals";
@@ -42,6 +42,7 @@ fn finding(measured: &str, name: &impl Fn(&str) -> String) -> FindingRow {
         comm: Some(name("curl")),
         exe_device: "253:1".into(),
         exe_inode: 131_842,
+        zone: (measured == "name_volume").then(|| name("example.org")),
         addr: is_of_destination.then_some(addr),
         name: is_of_destination.then(|| name("beacon.example.org")),
         port: is_of_destination.then_some(443),
@@ -54,6 +55,10 @@ fn finding(measured: &str, name: &impl Fn(&str) -> String) -> FindingRow {
         window_bytes_out: 3_000_000,
         window_failed: 0,
         window_internal_peers: 2,
+        questions: 340,
+        window_names: 300,
+        window_name_bytes: 40_000,
+        window_nxdomain_zones: 0,
         flagged_unix_ms: START_UNIX_MS,
         last_unix_ms: START_UNIX_MS + HOUR_MS,
         file: name("web-1-cg-web-0af3c9d1-000000000001.jsonl"),

@@ -1,9 +1,13 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! `selftest`: proof, load, and a handful of frames through BPF_PROG_TEST_RUN, on maps of its
-//! own. Answers "would it work here, and is it what was released" without an interface.
+//! own; then the programs for cgroups. Answers "would it work here, and is it what was released"
+//! without an interface.
+
+mod cgroup;
 
 use anyhow::{Context as _, Result};
 use ibsr_cli::Answer;
+use ibsr_cli::privilege;
 use ibsr_proto::abi::{Evidence, ProofKind, SourceCounts, SourceKey, Table, hex};
 use ibsr_proto::conservation::Totals;
 use ibsr_proto::ports::PortSet;
@@ -11,7 +15,7 @@ use ibsr_prove::Proof;
 
 use crate::object::Storage;
 use crate::object::xdp::{self as object, Loaded, Maps, Settings};
-use crate::{out, preflight, privilege};
+use crate::{out, preflight};
 
 /// `XDP_PASS`, `<linux/bpf.h>`.
 const XDP_PASS: u32 = 2;
@@ -39,6 +43,7 @@ pub fn run() -> Result<Answer> {
     let prepared = prepare(&mut lru, Table::Lru)?;
     tell_proof(prepared.proof())?;
     let loaded = [prepared.load()?, prepare(&mut sets, Table::Sets)?.load()?];
+    let of_cgroup = cgroup::prove_and_load()?;
     privilege::drop_all()?;
     let info = loaded[0].info();
     out::line(&format!("kernel   took it as `{}`, tag {}: equal", info.name, hex(&info.tag)))?;
@@ -50,6 +55,7 @@ pub fn run() -> Result<Answer> {
         "frames   {} of {0} passed unchanged, each counted once, by either table",
         frames.len()
     ))?;
+    of_cgroup.iter().try_for_each(|line| out::line(line))?;
     Ok(Answer::Yes)
 }
 

@@ -89,7 +89,7 @@ pub enum PinDirError {
 }
 
 /// What an error of the system means for `path`.
-pub(super) fn failed(verb: &'static str, path: &Path) -> impl FnOnce(io::Error) -> PinDirError {
+pub fn failed(verb: &'static str, path: &Path) -> impl FnOnce(io::Error) -> PinDirError {
     let path = path.to_owned();
     move |source| {
         let has_dot = path.to_string_lossy().contains('.');

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! Which rights the loader has, keeps and gives away.
+//! Which rights a program that loads and attaches has, keeps and gives away.
 //!
 //! It needs CAP_BPF and CAP_NET_ADMIN to load and attach, and CAP_PERFMON: without it the
 //! verifier refuses comparisons of packet pointers that compilers like to make, and adds

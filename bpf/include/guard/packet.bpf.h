@@ -1,0 +1,198 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/*
+ * Packets of the sockets, the backstop of what the process hooks did not see: sockets that are
+ * older than the guard, raw ones, what comes in. It promises to write to no packet. A socket
+ * with one peer is judged once for each generation; others packet by packet. What may be DNS is
+ * looked at in any case: see strict.bpf.h and learn.bpf.h.
+ *
+ * The direction is that in which the flow was opened. A connection that was accepted, and what
+ * comes in at a listener or at a UDP socket that asked for its port, is `in`; all else is
+ * `out`, so that binding a port does not open the way out.
+ */
+#ifndef IBSR_GUARD_PACKET_BPF_H
+#define IBSR_GUARD_PACKET_BPF_H
+
+#include "guard/identity.bpf.h"
+#include "guard/judge.bpf.h"
+#include "guard/learn.bpf.h"
+#include "guard/learn_name.bpf.h"
+#include "guard/strict.bpf.h"
+
+/* The query of a socket with one peer. */
+static __always_inline void ask_of_socket(struct ibsr_guard_query *query, struct bpf_sock *sk,
+					  const struct guarded *g)
+{
+	__u8 local[16];
+	__u16 remote_port, local_port;
+
+	socket_remote(sk, query->addr, &remote_port);
+	socket_local(sk, local, &local_port);
+	query->protocol = sk->protocol;
+	/* Nobody but its own process gives a UDP socket its peer. */
+	if (g->is_connected || sk->protocol == IPPROTO_UDP) {
+		query->direction = IBSR_GUARD_OUT;
+		query->port = remote_port;
+	} else {
+		query->direction = IBSR_GUARD_IN;
+		query->port = local_port;
+	}
+}
+
+/* The query of a packet; 0 when it cannot be read. */
+static __always_inline int ask_of_packet(struct ibsr_guard_query *query, struct __sk_buff *skb,
+					 int is_listener, const struct guarded *g, int is_out)
+{
+	int is_in = is_listener || (!is_out && g->is_bound);
+	struct ends ends = {};
+
+	if (!packet_ends(skb, &ends, &query->protocol))
+		return 0;
+	__builtin_memcpy(query->addr, is_out ? ends.dst : ends.src, sizeof(query->addr));
+	query->direction = is_in ? IBSR_GUARD_IN : IBSR_GUARD_OUT;
+	/* Of what comes in the local port, of what goes out the remote one. */
+	query->port = is_in == is_out ? ends.src_port : ends.dst_port;
+	return 1;
+}
+
+static __always_inline void identify(struct ibsr_guard_query *query, struct __sk_buff *skb,
+				     struct guarded *g, __u64 generation)
+{
+	if (!g->is_owned) {
+		g->uid = bpf_get_socket_uid(skb);
+		g->is_owned = 1;
+	}
+	if (g->cgroup_generation != generation) {
+		g->cgroup_id = packet_cgroup(skb, generation & 1);
+		g->cgroup_generation = generation;
+	}
+	query->exe = g->exe;
+	query->uid = g->uid;
+	query->cgroup_id = g->cgroup_id;
+}
+
+/* Whether the socket talks to one peer only, which it knows. */
+static __always_inline int has_one_peer(const struct bpf_sock *sk)
+{
+	if (sk->protocol == IPPROTO_TCP)
+		return sk->state != BPF_TCP_LISTEN;
+	/* The state that UDP gives to a socket with a peer. */
+	return sk->protocol == IPPROTO_UDP && sk->state == BPF_TCP_ESTABLISHED;
+}
+
+/* By which name the other end was found. */
+static __always_inline const struct ibsr_guard_name_key *
+packet_name(const struct ibsr_guard_query *query, struct bpf_sock *sk, const struct guarded *g,
+	    int is_single)
+{
+	if (query->direction != IBSR_GUARD_OUT)
+		return NULL;
+	return is_single && g->is_connected ? kept_name(sk) : name_of(query->addr);
+}
+
+/* The judgement has a stack frame of its own: what reads DNS needs the room at another time. */
+static __attribute__((noinline)) __u32 judge_packet(const struct trial *trial,
+						    struct ibsr_guard_counts *counts,
+						    __u64 *verdict_out)
+{
+	return judge(trial, 0, counts, verdict_out);
+}
+
+#define PAST_HANDSHAKE                                                                             \
+	(1U << BPF_TCP_ESTABLISHED | 1U << BPF_TCP_FIN_WAIT1 | 1U << BPF_TCP_FIN_WAIT2 |           \
+	 1U << BPF_TCP_CLOSE_WAIT | 1U << BPF_TCP_LAST_ACK | 1U << BPF_TCP_CLOSING)
+
+/* Notes the first packet of a connection that stands: its other end is a peer, and what was
+ * decided about the SYN is decided anew. */
+static __always_inline void note_established(struct bpf_sock *sk, struct guarded *g)
+{
+	__u64 now = bpf_ktime_get_boot_ns();
+	__u8 remote[16];
+	__u16 port;
+
+	if (g->is_established || sk->protocol != IPPROTO_TCP || sk->state > BPF_TCP_CLOSING ||
+	    !(PAST_HANDSHAKE >> sk->state & 1))
+		return;
+	socket_remote(sk, remote, &port);
+	bpf_map_update_elem(&ibsr_g_peers, remote, &now, BPF_ANY);
+	g->is_established = 1;
+	g->cached = 0;
+}
+
+/* A verdict that is known, about the one peer of a socket. */
+static __always_inline __u32 carry_out_cached(struct bpf_sock *sk, __u64 verdict,
+					      struct ibsr_guard_counts *counts)
+{
+	__u8 remote[16] = {};
+	__u16 port;
+
+	/* Only a denial asks for it. */
+	if (verdict >> CACHED_ERROR_BIT & 0xffff)
+		socket_remote(sk, remote, &port);
+	return carry_out_to(remote, verdict, counts);
+}
+
+/* 1 to pass, 0 to drop. */
+static __always_inline int guard_packet(struct __sk_buff *skb, __u32 hook, int is_out)
+{
+	struct trial trial = { .generation = generation_in_use(), .hook = hook };
+	struct ibsr_guard_counts *counts = counts_of(hook);
+	__u32 slot = trial.generation & 1;
+	struct bpf_sock *sk = skb->sk ? bpf_sk_fullsock(skb->sk) : NULL;
+	struct guarded *g;
+	__u64 verdict = 0;
+	int is_single, is_known, is_dns, asks;
+	__u32 error;
+
+	if (!counts)
+		return 1;
+	/* A socket that is only half there was judged by its listener, or ends. */
+	g = sk ? bpf_sk_storage_get(&ibsr_g_sockets, sk, NULL, BPF_SK_STORAGE_GET_F_CREATE) : NULL;
+	if (!g) {
+		let_pass(CACHED_EXEMPT, counts);
+		return 1;
+	}
+	is_single = has_one_peer(sk);
+	if (is_single)
+		note_established(sk, g);
+	else
+		/* What is accepted begins as a copy of its listener. */
+		g->is_established = 0;
+	is_dns = may_ask(sk, g);
+	asks = is_out && is_dns ? ibsr_g_ask(skb, slot) : ASKS_NOTHING;
+	if (asks == ASKS_HIDDEN) {
+		trial.socket = bpf_get_socket_cookie(skb);
+		identify(&trial.query, skb, g, trial.generation);
+		error = deny_strictly(skb, &trial, g, counts);
+		return ibsr_may_enforce ? !error : 1;
+	}
+	is_known = is_single && asks != ASKS_NAME;
+	if (is_known && g->cached && g->cached >> CACHED_GEN_BIT == (__u32)trial.generation) {
+		error = carry_out_cached(sk, g->cached, counts);
+		goto told;
+	}
+	if (is_single) {
+		ask_of_socket(&trial.query, sk, g);
+	} else if (!ask_of_packet(&trial.query, skb,
+				  sk->state == BPF_TCP_LISTEN && sk->protocol == IPPROTO_TCP, g,
+				  is_out)) {
+		let_pass(CACHED_UNJUDGED, counts);
+		return 1;
+	}
+	/* What is asked over a connection that stands is judged all the same. */
+	trial.is_established = g->is_established && asks != ASKS_NAME;
+	trial.socket = bpf_get_socket_cookie(skb);
+	identify(&trial.query, skb, g, trial.generation);
+	trial.name =
+		asks == ASKS_NAME ? said_name(sk) : packet_name(&trial.query, sk, g, is_single);
+	error = judge_packet(&trial, counts, &verdict);
+	if (is_known)
+		g->cached = verdict;
+told:
+	if (ibsr_may_enforce && error)
+		return 0;
+	if (!is_out && is_dns)
+		ibsr_g_hear(skb, slot);
+	return 1;
+}
+
+#endif /* IBSR_GUARD_PACKET_BPF_H */
