@@ -24,9 +24,9 @@
 #define IBSR_GUARD_NAMED	 16384	     /* addresses with a name, those used last */
 #define IBSR_GUARD_NAME_MIN_S	 30	     /* a name lives so long at least */
 #define IBSR_GUARD_RECORD_BYTES	 (256 << 10) /* of the ring */
-#define IBSR_GUARD_LEASE_S	 60    /* longest; one that ends later is none */
-#define IBSR_GUARD_PEER_S	 3600  /* a handshake makes a peer so long */
-#define IBSR_GUARD_PEERS	 65536 /* the latest; about 6 MiB */
+#define IBSR_GUARD_LEASE_S	 60	     /* longest; one that ends later is none */
+#define IBSR_GUARD_PEER_S	 3600	     /* a handshake makes a peer so long */
+#define IBSR_GUARD_PEERS	 65536	     /* the latest; about 6 MiB */
 
 /* The number is the index of `miss` and the bit of `uses` in struct ibsr_guard_policy. */
 enum ibsr_guard_dimension {
@@ -132,7 +132,7 @@ struct ibsr_guard_control {
 	__u64 budget_until;	   /* nothing is denied to a peer when as many were, ever */
 	__u32 is_enforced;	   /* 0: everything is allowed and counted */
 	__u32 canary_percent;	   /* share of the pairs of executable and peer, 0 to 100 */
-	__u32 seed;		   /* of that share; the same for as long as the guard is attached */
+	__u32 seed; /* of that share; the same for as long as the guard is attached */
 	__u32 pad;
 };
 
