@@ -57,13 +57,13 @@ int ibsr_g_bind6(struct bpf_sock_addr *ctx)
 SEC("cgroup_skb/egress")
 int ibsr_g_egress(struct __sk_buff *skb)
 {
-	return guard_packet(skb, IBSR_GUARD_EGRESS, 1);
+	return guard_packet(skb, IBSR_GUARD_EGRESS);
 }
 
 SEC("cgroup_skb/ingress")
 int ibsr_g_ingress(struct __sk_buff *skb)
 {
-	return guard_packet(skb, IBSR_GUARD_INGRESS, 0);
+	return guard_packet(skb, IBSR_GUARD_INGRESS);
 }
 
 SEC("tcx/egress")

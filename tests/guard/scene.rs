@@ -2,6 +2,7 @@
 //! A client under a guard, and the resolvers that it asks at the other end of a wire.
 
 use std::net::{IpAddr, SocketAddr, UdpSocket};
+use std::time::Duration;
 
 use ibsr_guard::install::Maps as _;
 use ibsr_proto::cgroup_dns_abi::DnsTotals;
@@ -17,6 +18,8 @@ use zerocopy::{FromBytes as _, IntoBytes as _};
 use crate::loaded::Guard;
 
 const NEVER: u64 = u64::MAX;
+/// What has not come by then does not come.
+const PATIENCE: Duration = Duration::from_secs(30);
 /// Every address of it is one of the peer.
 pub const FARM: &str = "10.99.0.0/16";
 /// What the resolver is, and nothing else, is open to whoever knows no name.
@@ -65,7 +68,9 @@ impl Scene {
     /// Where the resolver listens.
     pub fn resolver(&self, ip: &str) -> UdpSocket {
         let at = SocketAddr::new(ip.parse().expect("an address"), 53);
-        self.pair.peer.inside(|| UdpSocket::bind(at).expect("it is free"))
+        let socket = self.pair.peer.inside(|| UdpSocket::bind(at).expect("it is free"));
+        socket.set_read_timeout(Some(PATIENCE)).expect("it can wait");
+        socket
     }
 
     /// Connects the client's socket `c` to a resolver.

@@ -72,6 +72,13 @@ static __always_inline __u64 bucket(const struct ibsr_guard_query *query)
 	return address_hash(query->addr, mix(mix(seed, query->exe.inode), query->exe.device)) % 100;
 }
 
+/* The verdict that denies with an error. */
+static __always_inline __u64 denial(const struct ibsr_guard_query *query, __u16 error)
+{
+	return (__u64)(error & CACHED_ERROR) << CACHED_ERROR_BIT | bucket(query)
+									   << CACHED_BUCKET_BIT;
+}
+
 /* Whether a handshake with that address was over within the last hour. */
 static __always_inline int is_peer(const __u8 *addr, __u64 now)
 {
@@ -148,7 +155,7 @@ static __always_inline void record(const struct trial *trial, const struct ibsr_
 static __always_inline __u32 carry_out_to(const __u8 *addr, __u64 verdict,
 					  struct ibsr_guard_counts *counts)
 {
-	__u32 error = verdict >> CACHED_ERROR_BIT & 0xffff;
+	__u32 error = verdict >> CACHED_ERROR_BIT & CACHED_ERROR;
 
 	shared_add(&counts->judged, 1);
 	if (verdict & CACHED_UNJUDGED) {
@@ -166,7 +173,7 @@ static __always_inline __u32 carry_out_to(const __u8 *addr, __u64 verdict,
 	return 0;
 }
 
-/* The same for what passes whatever it is about: `verdict` is a constant without an error. */
+/* The same for what passes whatever it is about: the compiler sees that `verdict` has no error. */
 static __always_inline void let_pass(__u64 verdict, struct ibsr_guard_counts *counts)
 {
 	carry_out_to(NULL, verdict, counts);
@@ -188,8 +195,7 @@ static __always_inline __u32 judge(const struct trial *trial, int is_process,
 		if (!leaf)
 			found |= CACHED_UNJUDGED;
 		else if (leaf->action != IBSR_GUARD_ALLOW)
-			found |= (__u64)leaf->error << CACHED_ERROR_BIT |
-				 bucket(&trial->query) << CACHED_BUCKET_BIT;
+			found |= denial(&trial->query, leaf->error);
 	}
 	*verdict_out = found;
 	error = carry_out_to(trial->query.addr, found, counts);

@@ -75,8 +75,7 @@ struct guarded {
 	struct ibsr_guard_exe_key exe;
 	__u64 cgroup_id; /* as of `cgroup_generation` */
 	__u64 cgroup_generation;
-	/* Verdict of the only peer: generation in the upper half, then the bucket, the error
-	 * and the flags below. One word, so that no reader sees half of it. */
+	/* Verdict of the only peer, the bits below. One word, so that no reader sees half of it. */
 	__u64 cached;
 	__u32 uid;
 	__u8 is_owned;
@@ -85,13 +84,19 @@ struct guarded {
 	__u8 is_established; /* of TCP: its handshake is over */
 	__u32 strict_noted;  /* generation whose strictness it has met */
 	__u8 has_asked;	     /* it asked for port 53 */
-	__u8 pad[3];
+	__u8 turn;	     /* another one each time its process asks for something */
+	__u8 pad[2];
 };
 
+/* A verdict. What is kept of it says which generation and turn it is of: a packet that was judged
+ * while its socket got another peer leaves one that nobody takes for the new peer's. */
 #define CACHED_EXEMPT	  1
 #define CACHED_UNJUDGED	  2
-#define CACHED_ERROR_BIT  8
-#define CACHED_BUCKET_BIT 24 /* 0 to 99 */
+#define CACHED_SETTLED	  4 /* nothing else is to be found out about a packet */
+#define CACHED_ERROR_BIT  4
+#define CACHED_ERROR	  0xfff /* MAX_ERRNO of <linux/err.h> */
+#define CACHED_BUCKET_BIT 16	/* 0 to 99 */
+#define CACHED_TURN_BIT	  24
 #define CACHED_GEN_BIT	  32
 
 /*

@@ -55,8 +55,7 @@ static __always_inline __u32 guard_address(struct bpf_sock_addr *ctx, const __u8
 		trial.name = keep_name(sk, addr);
 	else if (hook == IBSR_GUARD_SENDMSG)
 		trial.name = name_of(addr);
-	/* The next peer may be another one. */
-	g->cached = 0;
+	g->turn++;
 	__builtin_memcpy(trial.query.addr, addr, sizeof(trial.query.addr));
 	trial.query.exe = g->exe;
 	trial.query.uid = g->uid;
@@ -64,8 +63,6 @@ static __always_inline __u32 guard_address(struct bpf_sock_addr *ctx, const __u8
 	trial.socket = bpf_get_socket_cookie(ctx);
 	return judge(&trial, 1, counts, &verdict);
 }
-
-#define MAX_ERROR 4095 /* MAX_ERRNO of <linux/err.h> */
 
 /* bpf_set_retval() with its argument as wide as a register: 7.3 wants to see that it is an
  * error, and the negative number of an int is none before it is widened. */
@@ -76,7 +73,7 @@ static __always_inline int refuse(__u64 error)
 {
 	if (!ibsr_may_enforce || !error)
 		return 1;
-	if (error <= MAX_ERROR)
+	if (error <= CACHED_ERROR)
 		set_retval(-(long)error);
 	return 0;
 }

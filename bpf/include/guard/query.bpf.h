@@ -106,8 +106,7 @@ leaf_of_query(const struct trial *trial, const struct ibsr_guard_name_key *name,
 	else if (is_lo && is_loopback(trial->query.addr) && leaf->rule == rule)
 		*found |= CACHED_EXEMPT;
 	else
-		*found |= (__u64)leaf->error << CACHED_ERROR_BIT | bucket(&trial->query)
-									   << CACHED_BUCKET_BIT;
+		*found |= denial(&trial->query, leaf->error);
 	return leaf;
 }
 
@@ -132,7 +131,7 @@ judge_query(struct __sk_buff *skb, struct guarded *g, const struct query_place *
 	identify(&trial.query, skb, g, trial.generation);
 	leaf = leaf_of_query(&trial, name, is_lo, &found);
 	error = carry_out_to(trial.query.addr, found, counts);
-	if (leaf && found >> CACHED_ERROR_BIT & 0xffff)
+	if (leaf && found >> CACHED_ERROR_BIT & CACHED_ERROR)
 		record(&trial, leaf, error != 0, 0, counts);
 	return error ? leaf : NULL;
 }

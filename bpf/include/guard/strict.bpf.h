@@ -182,7 +182,6 @@ static __always_inline __u32 deny_strictly(struct __sk_buff *skb, struct trial *
 		.error = EPERM,
 		.action = IBSR_GUARD_DENY,
 	};
-	__u64 verdict = (__u64)EPERM << CACHED_ERROR_BIT;
 	struct ends ends = {};
 	__u32 error;
 
@@ -190,8 +189,7 @@ static __always_inline __u32 deny_strictly(struct __sk_buff *skb, struct trial *
 		__builtin_memcpy(trial->query.addr, ends.dst, sizeof(ends.dst));
 	trial->query.direction = IBSR_GUARD_OUT;
 	trial->query.port = ends.dst_port;
-	verdict |= bucket(&trial->query) << CACHED_BUCKET_BIT;
-	error = carry_out_to(ends.dst, verdict, counts);
+	error = carry_out_to(ends.dst, denial(&trial->query, EPERM), counts);
 	if (g->strict_noted != (__u32)trial->generation) {
 		g->strict_noted = trial->generation;
 		record(trial, &leaf, error != 0, 0, counts);
