@@ -153,9 +153,8 @@ struct ibsr_guard_evidence {
 	__u64 armed_at_boot_ns;
 };
 
-/* Of one hook, one CPU. judged = exempt + allowed + would_deny + denied + unjudged. */
+/* Of one hook, one CPU. What is judged is in one of the first five. */
 struct ibsr_guard_counts {
-	__u64 judged;
 	__u64 exempt;	  /* loopback, protected, established, no socket of ours */
 	__u64 allowed;	  /* by the policy */
 	__u64 would_deny; /* the policy denies, the guard did not */
@@ -191,7 +190,7 @@ _Static_assert(sizeof(struct ibsr_guard_query) == 48, "ABI");
 _Static_assert(sizeof(struct ibsr_guard_control) == 48, "ABI");
 _Static_assert(sizeof(struct ibsr_guard_spent) == 24, "ABI");
 _Static_assert(sizeof(struct ibsr_guard_evidence) == 72, "ABI");
-_Static_assert(sizeof(struct ibsr_guard_counts) == 64, "ABI");
+_Static_assert(sizeof(struct ibsr_guard_counts) == 56, "ABI");
 _Static_assert(sizeof(struct ibsr_guard_record) == 104, "ABI");
 
 #endif /* IBSR_GUARD_ABI_H */

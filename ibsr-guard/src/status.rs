@@ -171,7 +171,7 @@ fn as_text(state: &State, counts: &[(Hook, Counts)], interfaces: &[String]) -> S
             text,
             "{:8} judged {} allowed {} would_deny {} denied {} exempt {} unjudged {} records_lost {}",
             hook.as_str(),
-            counts.judged,
+            counts.judged(),
             counts.allowed,
             counts.would_deny,
             counts.denied,
@@ -236,7 +236,7 @@ fn as_json(state: &State, counts: &[(Hook, Counts)], interfaces: &[String]) -> V
 
 fn counts_json(counts: &Counts) -> Value {
     json!({
-        "judged": counts.judged,
+        "judged": counts.judged(),
         "allowed": counts.allowed,
         "would_deny": counts.would_deny,
         "denied": counts.denied,

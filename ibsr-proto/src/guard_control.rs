@@ -113,11 +113,9 @@ impl Hook {
 }
 
 abi_struct! {
-    /// Counts of one hook since it was attached. `judged` is the sum of the next five.
+    /// Counts of one hook since it was attached. All that was judged is in one of the first five.
     #[derive(Default)]
     "ibsr_guard_counts" => Counts {
-        /// Everything that was seen.
-        judged: u64,
         /// Loopback, protected, a connection that stands, or a socket that is only half there.
         exempt: u64,
         /// Allowed by the policy.
@@ -158,11 +156,10 @@ impl Counts {
         zerocopy::transmute!(sum_words(words))
     }
 
-    /// Whether every one that was judged came to one end. Only while nothing is judged: the
-    /// counters are not read at one instant.
+    /// Everything that was seen.
     #[must_use]
-    pub const fn is_conserved(&self) -> bool {
-        self.judged == self.exempt + self.allowed + self.would_deny + self.denied + self.unjudged
+    pub const fn judged(&self) -> u64 {
+        self.exempt + self.allowed + self.would_deny + self.denied + self.unjudged
     }
 }
 

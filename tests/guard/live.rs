@@ -58,7 +58,7 @@ const POLICY: &str = "rules:
 fn refusals(guard: &Guard) -> [(u64, u64); 3] {
     [Hook::Connect, Hook::Sendmsg, Hook::Bind].map(|hook| {
         let counts = guard.counts(hook);
-        (counts.judged, counts.would_deny + counts.denied)
+        (counts.judged(), counts.would_deny + counts.denied)
     })
 }
 

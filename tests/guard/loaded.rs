@@ -250,7 +250,7 @@ impl Guard {
         Spent::read_from_bytes(&bytes.expect("one entry")).expect("the ABI")
     }
 
-    /// Counts of a hook, after checking that each verdict came to one end.
+    /// Counts of a hook.
     #[track_caller]
     pub fn counts(&self, hook: Hook) -> Counts {
         let map = self.maps().map("ibsr_g_counts").expect("it exists");
@@ -261,9 +261,7 @@ impl Guard {
             .iter()
             .map(|bytes| Counts::read_from_bytes(bytes).expect("the ABI"))
             .collect();
-        let counts = Counts::sum(&cpus);
-        assert!(counts.is_conserved(), "{hook:?}: {counts:?}");
-        counts
+        Counts::sum(&cpus)
     }
 }
 

@@ -333,7 +333,7 @@ fn what_comes_in_has_no_name() {
         ibsr_tests::process::wait_until("it came", std::time::Duration::from_secs(5), || {
             let counts = scene.guard.counts(Hook::Ingress);
             // The answer to the question is the first that came.
-            counts.judged >= 2 + u64::from(port == 8)
+            counts.judged() >= 2 + u64::from(port == 8)
         });
         assert_eq!(scene.guard.counts(Hook::Ingress).denied, u64::from(port == 8));
         scene.client.act("close s");

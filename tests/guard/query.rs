@@ -39,7 +39,7 @@ fn a_denied_name_does_not_exist_and_its_query_goes_nowhere() {
     }
     assert_eq!(world.reached(), [""; 0]);
     let counts = world.guard.counts(Hook::Query);
-    assert_eq!((counts.judged, counts.denied, counts.recorded), (denied, denied, denied));
+    assert_eq!((counts.judged(), counts.denied, counts.recorded), (denied, denied, denied));
 }
 
 /// What the policy allows is neither answered nor changed, and neither is an allow inside a
@@ -60,7 +60,7 @@ fn other_names_pass_as_they_are() {
     assert_eq!(dug.status, "NOERROR", "{}", dug.text);
     assert_eq!(world.reached().len(), 3 * names.len() + 1);
     let counts = world.guard.counts(Hook::Query);
-    assert_eq!((counts.judged, counts.allowed), (13, 13));
+    assert_eq!((counts.judged(), counts.allowed), (13, 13));
 }
 
 /// The address for the type that fits, with the rule's TTL; nothing for every other type.
@@ -104,7 +104,7 @@ fn a_rehearsal_passes_every_query_and_counts_the_denials() {
         assert_eq!(world.dig(&format!("@{server} good.denied.test A")).answers.len(), 1);
     }
     let counts = world.guard.counts(Hook::Query);
-    assert_eq!((counts.judged, counts.would_deny, counts.allowed), (12, 9, 3));
+    assert_eq!((counts.judged(), counts.would_deny, counts.allowed), (12, 9, 3));
     assert_eq!((counts.denied, counts.recorded), (0, 9));
 }
 
@@ -118,7 +118,7 @@ fn queries_of_others_are_neither_answered_nor_counted() {
         let said = say(dig.args(["+short", "+tries=1", &format!("@{server}"), "denied.test"]));
         assert_eq!(said.stdout.trim(), REAL_V4);
     }
-    assert_eq!(world.guard.counts(Hook::Query).judged, 0);
+    assert_eq!(world.guard.counts(Hook::Query).judged(), 0);
 }
 
 /// G5: loopback and the protected list are denied nothing for where they are; loopback is for
@@ -165,7 +165,7 @@ fn what_cannot_be_read_passes_and_is_counted() {
         actor.act(&format!("say u {hex}"));
     }
     let counts = world.guard.counts(Hook::Query);
-    assert_eq!((counts.judged, counts.unjudged), (6, 6));
+    assert_eq!((counts.judged(), counts.unjudged), (6, 6));
     actor.act(&format!("say u {}", ibsr_tests::dns::hex(&whole)));
     actor.act("hear u");
     assert_eq!(world.guard.counts(Hook::Query).denied, 1);

@@ -20,6 +20,18 @@ pub fn program(name: &str) -> PathBuf {
     path
 }
 
+/// A program of this workspace that is killed at the `number`th time that it makes a system call,
+/// and its arguments to come.
+#[must_use]
+pub fn killed_at(call: &str, number: u32, name: &str) -> Command {
+    let inject = format!("inject={call}:signal=KILL:when={number}");
+    let mut command = Command::new("strace");
+    command.args(["-f", "-o", "/dev/null", "-e", &format!("trace={call}"), "-e", &inject]);
+    // Cargo's makes the dynamic linker open hundreds of files that are not there.
+    command.env_remove("LD_LIBRARY_PATH").arg(program(name));
+    command
+}
+
 /// What a finished program said.
 #[derive(Debug)]
 pub struct Said {

@@ -1,14 +1,13 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! The scope of a cgroup when something is wrong with it.
 
-use std::process::Command;
 use std::time::Duration;
 
 use ibsr_proto::cgroup_abi::CgroupMeta;
 use ibsr_proto::snapshot::{Gap, GapReason};
 use ibsr_tests::actor::Actor;
 use ibsr_tests::cgroup::{Cgroup, CgroupSensor};
-use ibsr_tests::process::{Running, program, say, wait_until};
+use ibsr_tests::process::{Running, killed_at, say, wait_until};
 use rustix::process::Signal;
 use test_tag::tag;
 
@@ -99,10 +98,7 @@ fn a_kill_at_any_system_call_leaves_whole_files_and_loses_no_flow() {
 fn kill_at_each(house: &House, sensor: &CgroupSensor, call: &str) -> u32 {
     let spool = crate::scope::spool();
     for number in 1..CALLS {
-        let inject = format!("inject={call}:signal=KILL:when={number}");
-        let mut command = Command::new("strace");
-        command.args(["-f", "-o", "/dev/null", "-e", &format!("trace={call}"), "-e", &inject]);
-        command.arg(program("ibsr-reader"));
+        let mut command = killed_at(call, number, "ibsr-reader");
         command.args(["once", "--scope", "cg-strace", "--pin-root"]).arg(house.pins.path());
         if say(command.arg("--spool").arg(spool.path())).code.is_none() {
             continue;

@@ -2,9 +2,8 @@
 //! Killed at every system call that matters, one after the other.
 
 use std::fs;
-use std::process::Command;
 
-use ibsr_tests::process::{program, say};
+use ibsr_tests::process::{killed_at, say};
 use test_tag::tag;
 
 use crate::scope::{Design, Made, SCOPE, reader, spool};
@@ -31,10 +30,7 @@ fn a_kill_at_any_system_call_leaves_whole_files_and_loses_nothing() {
 fn kill_at_each(made: &Made, call: &str) -> u32 {
     let spool = spool();
     for number in 1..CALLS {
-        let inject = format!("inject={call}:signal=KILL:when={number}");
-        let mut command = Command::new("strace");
-        command.args(["-f", "-o", "/dev/null", "-e", &format!("trace={call}"), "-e", &inject]);
-        command.arg(program("ibsr-reader"));
+        let mut command = killed_at(call, number, "ibsr-reader");
         command.args(["once", "--scope", SCOPE, "--pin-root"]).arg(made.root.path());
         let killed = say(command.arg("--spool").arg(spool.path())).code.is_none();
         for path in sealed(spool.path(), SCOPE) {

@@ -113,7 +113,7 @@ fn churn_during_sweeps_is_bounded_and_counted() {
     let last = story.last();
     assert_eq!(last.totals.tracked, 200_000);
     let missed = last.totals.missed() + last.totals.insert_failed;
-    assert!(last.evicted >= 4 * ENTRIES, "{last:?}");
+    assert!(last.evicted >= ENTRIES, "{last:?}");
     assert_eq!(last.attributed + last.evicted + missed, 200_000);
     let busy = story.sweeps().filter(|(sweep, _)| sweep.during_read > 0).count();
     assert!(busy > 0, "no sweep met traffic");

@@ -157,7 +157,6 @@ static __always_inline __u32 carry_out_to(const __u8 *addr, __u64 verdict,
 {
 	__u32 error = verdict >> CACHED_ERROR_BIT & CACHED_ERROR;
 
-	shared_add(&counts->judged, 1);
 	if (verdict & CACHED_UNJUDGED) {
 		shared_add(&counts->unjudged, 1);
 	} else if (verdict & CACHED_EXEMPT) {
