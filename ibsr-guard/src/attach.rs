@@ -165,7 +165,9 @@ fn remove(dir: &Path) -> Result<()> {
     paths.sort_by_key(|path| !is_link(path));
     for path in paths {
         dns::release(&path)?;
-        fs::remove_file(&path).with_context(|| format!("failed to remove `{}`", path.display()))?;
+        let is_dir = path.is_dir();
+        let removed = if is_dir { fs::remove_dir(&path) } else { fs::remove_file(&path) };
+        removed.with_context(|| format!("failed to remove `{}`", path.display()))?;
     }
     fs::remove_dir(dir).with_context(|| format!("failed to remove `{}`", dir.display()))
 }

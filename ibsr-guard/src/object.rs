@@ -2,14 +2,17 @@
 //! The guard's own object, loaded so that it cannot deny or so that it can, and the generated
 //! skeleton.
 
+use std::fs::{self, DirBuilder, Permissions};
 use std::mem::MaybeUninit;
 use std::os::fd::{AsFd as _, AsRawFd as _};
+use std::os::unix::fs::{DirBuilderExt as _, PermissionsExt as _};
 use std::path::Path;
 
 use anyhow::{Context as _, Result, bail, ensure};
 use ibsr_cli::hint::explain_bpf;
 use ibsr_guard::dns::is_query;
 use ibsr_guard::install::Maps;
+use ibsr_proto::pins;
 use libbpf_rs::skel::{OpenSkel as _, Skel as _, SkelBuilder as _};
 use libbpf_rs::{MapCore as _, MapHandle, Object, OpenMapMut, OpenObject};
 use rustix::rand::{GetRandomFlags, getrandom};
@@ -111,6 +114,14 @@ fn is_pinned(name: &str) -> bool {
     !name.contains('.')
 }
 
+/// What the group of the pin root may read, with the mode of the pin. To write into a ring of
+/// records from user space is impossible, but to read it is to say how far.
+const READ_BY_GROUP: [(&str, u32); 3] = [
+    (pins::GUARD_RECORDS, pins::MAPPED_MODE),
+    (pins::GUARD_COUNTS, pins::MAP_MODE),
+    (pins::GUARD_CONTROL, pins::MAP_MODE),
+];
+
 /// Pins every map below `dir`: user space reads some, and the enforcing programs share all.
 ///
 /// # Errors
@@ -119,10 +130,19 @@ pub fn pin_maps(object: &mut Object, dir: &Path) -> Result<()> {
     for mut map in object.maps_mut() {
         let name = map.name().to_string_lossy().into_owned();
         if is_pinned(&name) {
-            map.pin(dir.join(&name)).with_context(|| format!("failed to pin `{name}`"))?;
+            let path = dir.join(&name);
+            map.pin(&path).with_context(|| format!("failed to pin `{name}`"))?;
+            if let Some((_, mode)) = READ_BY_GROUP.iter().find(|(read, _)| *read == name) {
+                fs::set_permissions(&path, Permissions::from_mode(*mode))
+                    .with_context(|| format!("failed to let the group read `{name}`"))?;
+            }
         }
     }
-    Ok(())
+    let lock = dir.join(pins::GUARD_CONSUMER);
+    DirBuilder::new()
+        .mode(pins::DIR_MODE)
+        .create(&lock)
+        .with_context(|| format!("failed to make `{}`", lock.display()))
 }
 
 /// Attaches every program of a cgroup to it and pins each link below `dir` under `prefix`.

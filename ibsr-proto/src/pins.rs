@@ -97,6 +97,19 @@ pub const DNS_ASKED: &str = "asked";
 /// Pin of the programs' scratch memory.
 pub const SCRATCH: &str = "scratch";
 
+/// The scope of the guard, and its directory below the pin root: there is one at most.
+pub const GUARD: &str = "guard";
+/// Pin of the ring of records of the guard, mode [`MAPPED_MODE`]: to read is to say how far, in a
+/// page that is mapped for writing. The page of the records themselves cannot be.
+pub const GUARD_RECORDS: &str = "ibsr_g_records";
+/// Pin of the counts of the guard.
+pub const GUARD_COUNTS: &str = "ibsr_g_counts";
+/// Pin of the guard's control word.
+pub const GUARD_CONTROL: &str = "ibsr_g_control";
+/// Empty directory beside the pins of the guard. Who consumes the ring holds its lock: two would
+/// tear the records apart. The guard's own directory is locked by whoever changes the guard.
+pub const GUARD_CONSUMER: &str = "consumer";
+
 /// Starts the name of a directory that is being prepared.
 const NEXT_PREFIX: &str = "next-";
 
@@ -133,7 +146,7 @@ pub const CGROUP_MAPS: [(&str, &str); 16] = [
     (BEHAVIOUR_TOTALS, "ibsr_bh_totals"),
 ];
 
-/// What one sensor observes: `xdp-<ifname>` or `cg-<name>`. The name of its directory, and
+/// What one sensor observes: `xdp-<ifname>`, `cg-<name>` or `guard`. The name of its directory, and
 /// the `scope` of its segments.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Scope(String);
@@ -141,7 +154,7 @@ pub struct Scope(String);
 /// Why a text is not a scope.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "`{0}` is not a scope: use `xdp-<ifname>` or `cg-<name>`, letters, digits and `_.:@-` only"
+    "`{0}` is not a scope: use `xdp-<ifname>`, `cg-<name>` or `guard`, letters, digits and `_.:@-` only"
 )]
 pub struct ScopeError(String);
 
@@ -166,6 +179,12 @@ impl Scope {
     #[must_use]
     pub fn is_cgroup(&self) -> bool {
         self.0.starts_with("cg-")
+    }
+
+    /// Whether it is that of the guard.
+    #[must_use]
+    pub fn is_guard(&self) -> bool {
+        self.0 == GUARD
     }
 
     /// As text.
@@ -201,7 +220,8 @@ impl Scope {
     #[must_use]
     pub fn of_dir_name(name: &str) -> Option<Self> {
         let name = name.strip_prefix(NEXT_PREFIX).unwrap_or(name);
-        if name.contains('.') {
+        // The loader asks this of what it finds, and the guard's is none of its.
+        if name.contains('.') || name == GUARD {
             return None;
         }
         name.replace('+', ".").parse().ok()
@@ -212,6 +232,9 @@ impl FromStr for Scope {
     type Err = ScopeError;
 
     fn from_str(text: &str) -> Result<Self, ScopeError> {
+        if text == GUARD {
+            return Ok(Self(text.to_owned()));
+        }
         let name = text.strip_prefix("xdp-").or_else(|| text.strip_prefix("cg-"));
         let is_plain = |name: &str| {
             !name.is_empty()
@@ -248,7 +271,11 @@ mod tests {
         let scope = Scope::xdp("eth0.100").expect("a VLAN device");
         assert_eq!(scope.dir(Path::new(PIN_ROOT)), Path::new("/sys/fs/bpf/ibsr/xdp-eth0+100"));
         assert_eq!(scope.ifname(), Some("eth0.100"));
-        for wrong in ["eth0", "xdp-", "xdp-a/b", "xdp-a b", "cg-..\n", "../xdp-a"] {
+        assert!("guard".parse::<Scope>().is_ok_and(|scope| scope.is_guard()));
+        assert_eq!(Scope::of_dir_name("guard"), None);
+        for wrong in
+            ["eth0", "guard-", "guards", "xdp-", "xdp-a/b", "xdp-a b", "cg-..\n", "../xdp-a"]
+        {
             assert!(wrong.parse::<Scope>().is_err(), "{wrong:?}");
         }
     }

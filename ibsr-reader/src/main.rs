@@ -8,6 +8,7 @@ mod cgroup;
 mod cli;
 mod clock;
 mod epoch;
+mod guard;
 mod notify;
 mod pin;
 mod privilege;
@@ -29,6 +30,7 @@ use ibsr_cli::{Answer, finish};
 use cgroup::Cgroup;
 use cli::{Cli, Command};
 use clock::{boot_ns, next_due};
+use guard::Guard;
 use notify::{Manager, Waiter, Wake};
 use reader::Reader;
 use sensor::Sensor;
@@ -44,17 +46,19 @@ fn run(cli: Cli) -> Result<Answer> {
     match cli.command {
         Command::Run(args) => {
             let settings = args.settings();
-            match settings.scope.is_cgroup() {
-                true => keep_sweeping::<Cgroup>(settings)?,
-                false => keep_sweeping::<Xdp>(settings)?,
+            match &settings.scope {
+                scope if scope.is_guard() => keep_sweeping::<Guard>(settings)?,
+                scope if scope.is_cgroup() => keep_sweeping::<Cgroup>(settings)?,
+                _ => keep_sweeping::<Xdp>(settings)?,
             }
         }
         Command::Once(args) => {
             privilege::confine()?;
             let settings = args.settings();
-            let sealed = match settings.scope.is_cgroup() {
-                true => Reader::<Cgroup>::open(settings)?.once()?,
-                false => Reader::<Xdp>::open(settings)?.once()?,
+            let sealed = match &settings.scope {
+                scope if scope.is_guard() => Reader::<Guard>::open(settings)?.once()?,
+                scope if scope.is_cgroup() => Reader::<Cgroup>::open(settings)?.once()?,
+                _ => Reader::<Xdp>::open(settings)?.once()?,
             };
             writeln!(io::stdout(), "{}", sealed.display())?;
         }

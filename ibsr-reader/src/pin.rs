@@ -73,6 +73,15 @@ pub enum PinError {
         /// According to the kernel.
         here: usize,
     },
+    /// Another reader holds the lock of the guard's ring.
+    #[error(
+        "another reader consumes the records of the guard, it holds the lock of `{}`\nhint: only one can, whatever its spool: stop it, or read its segments",
+        path.display()
+    )]
+    Consumed {
+        /// The directory.
+        path: PathBuf,
+    },
     /// The pins were replaced each time they were opened.
     #[error("`{}` was replaced {OPEN_TRIES} times while it was being opened", dir.display())]
     Unsettled {

@@ -89,6 +89,7 @@ pub trait Sensor: Sized + Debug {
 pub fn attach_hint(scope: &Scope) -> String {
     match scope.ifname() {
         Some(ifname) => format!("ibsr-loader attach xdp {ifname}"),
+        None if scope.is_guard() => "ibsr-guard rehearse POLICY --cgroup PATH".to_owned(),
         None => "ibsr-loader attach cgroup PATH".to_owned(),
     }
 }

@@ -6,6 +6,7 @@
 //! teach [`v1::Row`]'s successor to read the version before it.
 
 pub mod cgroup;
+pub mod guard;
 pub mod name;
 mod source_read;
 mod source_text;

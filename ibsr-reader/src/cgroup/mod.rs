@@ -3,7 +3,7 @@
 
 mod header;
 mod known;
-mod paths;
+pub mod paths;
 mod pinned;
 mod sweep;
 mod tables;

@@ -117,7 +117,9 @@ impl<'a> Origin<'a> {
             tracing::warn!(path = %dir.path_of(&name).display(), "segment is damaged, not merged");
             return Ok(None);
         };
-        if sweeps.count < 2 || sweeps.rows > MAX_ROWS {
+        // Verdicts are events: no later row holds an earlier one.
+        let is_of_events = matches!(header, Head::Guard(_));
+        if is_of_events || sweeps.count < 2 || sweeps.rows > MAX_ROWS {
             return Ok(None);
         }
         let (lines, was_recovered) = (whole.lines, footer.recovered);

@@ -27,8 +27,8 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use ibsr_proto::pins::Scope;
-use ibsr_proto::snapshot::cgroup;
 use ibsr_proto::snapshot::{Gap, GapReason, RowRef, SegmentName, Source};
+use ibsr_proto::snapshot::{cgroup, guard as guard_rows};
 use rustix::io::Errno;
 
 use backlog::Backlog;
@@ -168,6 +168,11 @@ impl Spool {
 
     /// Adds one row of a table of a cgroup, in the same way.
     pub fn cgroup_row(&mut self, row: cgroup::RowRef<'_>) {
+        self.counted(row);
+    }
+
+    /// Adds one row of the guard, in the same way.
+    pub fn guard_row(&mut self, row: guard_rows::RowRef<'_>) {
         self.counted(row);
     }
 

@@ -4,6 +4,7 @@
 
 use ibsr_proto::addr::SourceAddr;
 use ibsr_proto::snapshot::cgroup::{self, AppLife, BehaviourLife, FlowLife, NameLife, ZoneLife};
+use ibsr_proto::snapshot::guard;
 use ibsr_proto::snapshot::{Footer, Header, Row, RowRef, SCHEMA, Sweep};
 use serde::Deserialize;
 
@@ -25,6 +26,12 @@ impl Line for cgroup::RowRef<'_> {
     }
 }
 
+impl Line for guard::RowRef<'_> {
+    fn write_to(&self, out: &mut Vec<u8>) {
+        guard::RowRef::write_to(self, out);
+    }
+}
+
 /// First line of a segment.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Head {
@@ -32,6 +39,8 @@ pub enum Head {
     Xdp(Header),
     /// Of a cgroup.
     Cgroup(cgroup::Header),
+    /// Of the guard.
+    Guard(guard::Header),
 }
 
 impl From<Header> for Head {
@@ -46,11 +55,18 @@ impl From<cgroup::Header> for Head {
     }
 }
 
+impl From<guard::Header> for Head {
+    fn from(header: guard::Header) -> Self {
+        Self::Guard(header)
+    }
+}
+
 impl Line for &Head {
     fn write_to(&self, out: &mut Vec<u8>) {
         match self {
             Head::Xdp(header) => RowRef::Header(header).write_to(out),
             Head::Cgroup(header) => cgroup::RowRef::Header(header).write_to(out),
+            Head::Guard(header) => guard::RowRef::Header(header).write_to(out),
         }
     }
 }
@@ -62,7 +78,10 @@ impl Head {
             Ok(Row::Header(header)) => Self::Xdp(*header),
             _ => match cgroup::Row::from_line(line) {
                 Ok(cgroup::Row::Header(header)) => Self::Cgroup(*header),
-                _ => return None,
+                _ => match guard::Row::from_line(line) {
+                    Ok(guard::Row::Header(header)) => Self::Guard(*header),
+                    _ => return None,
+                },
             },
         };
         (head.schema() == SCHEMA).then_some(head)
@@ -72,6 +91,7 @@ impl Head {
         match self {
             Self::Xdp(header) => &header.schema,
             Self::Cgroup(header) => &header.schema,
+            Self::Guard(header) => &header.schema,
         }
     }
 
@@ -80,6 +100,7 @@ impl Head {
         match self {
             Self::Xdp(header) => &header.host,
             Self::Cgroup(header) => &header.host,
+            Self::Guard(header) => &header.host,
         }
     }
 
@@ -88,6 +109,7 @@ impl Head {
         match self {
             Self::Xdp(header) => &header.boot_id,
             Self::Cgroup(header) => &header.boot_id,
+            Self::Guard(header) => &header.boot_id,
         }
     }
 
@@ -96,6 +118,7 @@ impl Head {
         match self {
             Self::Xdp(header) => &header.scope,
             Self::Cgroup(header) => &header.scope,
+            Self::Guard(header) => &header.scope,
         }
     }
 
@@ -104,6 +127,7 @@ impl Head {
         match self {
             Self::Xdp(_) => Row::from_line(line).ok().map(Seen::from),
             Self::Cgroup(_) => cgroup::Row::from_line(line).ok().map(Seen::from),
+            Self::Guard(_) => guard::Row::from_line(line).ok().map(Seen::from),
         }
     }
 
@@ -112,6 +136,9 @@ impl Head {
     /// # Errors
     /// When a row of counters cannot be read.
     pub(super) fn life(&self, line: &[u8]) -> serde_json::Result<Option<Life>> {
+        if matches!(self, Self::Guard(_)) {
+            return Ok(None);
+        }
         let kind = PREFIXES.iter().find(|(prefix, _)| line.starts_with(prefix));
         let is_cgroup = matches!(self, Self::Cgroup(_));
         let kind = kind.map(|(_, kind)| *kind).filter(|kind| is_cgroup != (*kind == Kind::Source));
@@ -150,6 +177,7 @@ impl Head {
                     true
                 })
             }
+            Self::Guard(_) => false,
         }
     }
 }
@@ -236,6 +264,20 @@ impl From<cgroup::Row> for Seen {
     }
 }
 
+impl From<guard::Row> for Seen {
+    fn from(row: guard::Row) -> Self {
+        match row {
+            guard::Row::Header(_) => Self::Header,
+            guard::Row::Sweep(sweep) => Self::Sweep(Close::Guard(sweep)),
+            guard::Row::Verdict(verdict) => Self::Counted(verdict.seq),
+            guard::Row::Count(count) => Self::Counted(count.seq),
+            guard::Row::Gap(_) => Self::Gap,
+            guard::Row::Footer(footer) => Self::Footer(footer),
+            guard::Row::Unknown(_) => Self::Unknown,
+        }
+    }
+}
+
 /// What every row has that closes a sweep.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 pub struct SweepHead {
@@ -298,6 +340,28 @@ macro_rules! closing {
 closing!(Sweep, RowRef::Sweep);
 closing!(cgroup::Sweep, cgroup::RowRef::Sweep);
 
+impl Closing for guard::Sweep {
+    fn head(&self) -> SweepHead {
+        SweepHead {
+            seq: self.seq,
+            merged_from_seq: self.merged_from_seq,
+            since_boot_ns: self.since_boot_ns,
+            at_boot_ns: self.at_boot_ns,
+            rows: self.rows,
+            // Events have no table that could be full.
+            entries: self.rows,
+            max_entries: 0,
+            conserved: self.conserved,
+            attached: self.attached,
+            read_us: self.read_us,
+        }
+    }
+
+    fn write_to(&self, out: &mut Vec<u8>) {
+        guard::RowRef::Sweep(self).write_to(out);
+    }
+}
+
 /// The same as a line.
 pub(super) struct Closed<'a, C>(pub(super) &'a C);
 
@@ -312,6 +376,7 @@ impl<C: Closing> Line for Closed<'_, C> {
 pub(super) enum Close {
     Xdp(Box<Sweep>),
     Cgroup(Box<cgroup::Sweep>),
+    Guard(Box<guard::Sweep>),
 }
 
 impl Closing for Close {
@@ -319,6 +384,7 @@ impl Closing for Close {
         match self {
             Self::Xdp(sweep) => sweep.head(),
             Self::Cgroup(sweep) => sweep.head(),
+            Self::Guard(sweep) => sweep.head(),
         }
     }
 
@@ -326,6 +392,7 @@ impl Closing for Close {
         match self {
             Self::Xdp(sweep) => Closing::write_to(&**sweep, out),
             Self::Cgroup(sweep) => Closing::write_to(&**sweep, out),
+            Self::Guard(sweep) => Closing::write_to(&**sweep, out),
         }
     }
 }
@@ -337,6 +404,13 @@ impl Close {
         let since_boot_ns = first.since_boot_ns;
         match self {
             Self::Xdp(last) => Self::Xdp(Box::new(Sweep {
+                merged_from_seq,
+                since_boot_ns,
+                rows,
+                conserved,
+                ..(**last).clone()
+            })),
+            Self::Guard(last) => Self::Guard(Box::new(guard::Sweep {
                 merged_from_seq,
                 since_boot_ns,
                 rows,

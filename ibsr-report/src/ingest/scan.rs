@@ -113,6 +113,9 @@ pub enum ScanError {
     /// It does not start with a header.
     #[error("line 1 is no header")]
     NoHeader,
+    /// Of the guard, which no report is about.
+    #[error("it holds verdicts of the guard, which this program does not read")]
+    Guard,
     /// Written by a version that this one does not know.
     #[error("its schema is `{0}`, this program reads `{SCHEMA}`")]
     Schema(String),
@@ -249,7 +252,11 @@ fn read_header(line: &[u8]) -> Result<Head, ScanError> {
     if schema != SCHEMA {
         return Err(ScanError::Schema(schema));
     }
-    if scope.parse::<Scope>().is_ok_and(|scope| scope.is_cgroup()) {
+    let scope = scope.parse::<Scope>().ok();
+    if scope.as_ref().is_some_and(Scope::is_guard) {
+        return Err(ScanError::Guard);
+    }
+    if scope.is_some_and(|scope| scope.is_cgroup()) {
         return match cgroup::Row::from_line(line) {
             Ok(cgroup::Row::Header(header)) => Ok(Head::Flows(header)),
             _ => Err(ScanError::NoHeader),

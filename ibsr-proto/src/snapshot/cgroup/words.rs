@@ -11,7 +11,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 /// Why a text is no word of its kind.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("`{0}` is neither a known word nor a number that fits")]
-pub struct WordError(String);
+pub struct WordError(pub(crate) String);
 
 macro_rules! words {
     ($(#[$meta:meta])* $name:ident($int:ty) { $( $value:literal $text:literal, )* }) => {
@@ -53,6 +53,7 @@ macro_rules! words {
         text_in_json!($name);
     };
 }
+pub(crate) use words;
 
 macro_rules! text_in_json {
     ($name:ident) => {
@@ -81,6 +82,7 @@ macro_rules! text_in_json {
         }
     };
 }
+pub(crate) use text_in_json;
 
 words! {
     /// How a flow began, as [`crate::cgroup_abi::Direction`] numbers it.
