@@ -13,8 +13,13 @@ mod cgroup_tables;
 mod clocks;
 #[path = "reader/epochs.rs"]
 mod epochs;
+#[path = "reader/guard_scope.rs"]
+mod guard_scope;
 #[path = "reader/kill.rs"]
 mod kill;
+#[allow(dead_code, reason = "tests of the guard use all of it")]
+#[path = "guard/loaded.rs"]
+mod loaded;
 #[path = "reader/refused.rs"]
 mod refused;
 #[path = "reader/restart.rs"]

@@ -2,7 +2,7 @@
 //! First pass over every file: which of them are whole.
 
 use anyhow::bail;
-use tracing::warn;
+use tracing::{info, warn};
 
 use super::discover::Found;
 use super::scan::{FlowSegment, ScanError, Scanned, Segment, scan};
@@ -39,6 +39,7 @@ pub fn verify(files: &[Found], threads: usize) -> Verified {
         file.place.open().map_err(ScanError::from).and_then(scan)
     });
     let mut verified = Verified::default();
+    let mut guard = 0_usize;
     for (file, scanned) in files.iter().cloned().zip(scanned) {
         let Found { origin, place, name } = file;
         match scanned {
@@ -48,6 +49,8 @@ pub fn verify(files: &[Found], threads: usize) -> Verified {
             Ok(Scanned::Flows(contents)) => {
                 verified.flows.push(Segment { origin, place, name, contents: *contents });
             }
+            // No report is about them, and they are not damaged.
+            Err(ScanError::Guard) => guard += 1,
             Err(error) => {
                 let reason = error.to_string();
                 if verified.refused.len() < MAX_LOGGED {
@@ -56,6 +59,9 @@ pub fn verify(files: &[Found], threads: usize) -> Verified {
                 verified.refused.push(RefusedFile { origin, name, reason });
             }
         }
+    }
+    if guard > 0 {
+        info!(segments = guard, "segments of the guard are passed over");
     }
     verified
 }
