@@ -12,10 +12,11 @@ use std::io::{self, BufReader};
 use ibsr_proto::snapshot::SegmentName;
 use rustix::fs::Timespec;
 
+use super::closing::{Close, Closing as _};
 use super::dir::Dir;
 use super::error::SpoolError;
 use super::part::Part;
-use super::rows::{Close, Closing as _, Head, Life, Seen};
+use super::rows::{Head, Life, Seen};
 use super::scan::{Scan, Sweeps, next_line, scan};
 
 /// Keys held at a time: with 72 bytes a slot at most 36 MiB. A larger segment is read once

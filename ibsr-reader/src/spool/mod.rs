@@ -9,6 +9,7 @@
 //! Nothing here reads a map, waits, or decides when to sweep.
 
 mod backlog;
+mod closing;
 mod coarsen;
 mod digest;
 mod dir;
@@ -32,12 +33,14 @@ use ibsr_proto::snapshot::{cgroup, guard as guard_rows};
 use rustix::io::Errno;
 
 use backlog::Backlog;
+use closing::Closed;
+pub use closing::{Closing, SweepHead};
 use dir::Dir;
 pub use error::SpoolError;
 use part::Part;
 use retain::Retention;
-use rows::{Closed, Line};
-pub use rows::{Closing, Head, SweepHead};
+pub use rows::Head;
+use rows::Line;
 
 /// When to seal, and what the spool may hold.
 #[derive(Debug, Clone)]

@@ -7,9 +7,9 @@ use std::io::{self, BufReader, Read as _, Seek as _, SeekFrom};
 
 use ibsr_proto::snapshot::SegmentName;
 
+use super::closing::{Closing as _, SweepHead};
 use super::dir::Dir;
 use super::error::SpoolError;
-use super::rows::{Closing as _, SweepHead};
 use super::scan::{next_line, scan};
 
 /// Holds the last sweep row, the gap rows behind it (at most [`super::backlog::MAX_GAPS`] of

@@ -8,8 +8,9 @@ use std::io::{self, BufRead, Read as _};
 
 use ibsr_proto::snapshot::Footer;
 
+use super::closing::{Close, Closing as _, SweepHead};
 use super::digest::Extent;
-use super::rows::{Close, Closing as _, Head, Seen, SweepHead};
+use super::rows::{Head, Seen};
 
 /// The longest line that we write is a header that lists 32,768 single ports; a line beyond
 /// this bound is no line of ours, for example a tail of NUL bytes after a power loss.
