@@ -248,4 +248,4 @@ impl Row {
 #[cfg(test)]
 mod samples;
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;

@@ -137,7 +137,7 @@ fn fields(value: &Value, outer: &str, into: &mut Vec<String>) {
 }
 
 /// The first cells of the table below `heading` in the documentation.
-fn documented(page: &str, heading: &str) -> Vec<String> {
+pub(in super::super) fn documented(page: &str, heading: &str) -> Vec<String> {
     let (_, section) = page.split_once(&format!("\n### {heading}\n")).expect("the heading");
     let section = section.split("\n### ").next().expect("it ends");
     let cells = section.lines().filter_map(|line| line.strip_prefix("| ")?.split(" |").next());

@@ -219,6 +219,7 @@ impl Row {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::snapshot::cgroup::tests::documented;
 
     fn again(row: RowRef<'_>) -> Row {
         let mut line = Vec::new();
@@ -226,15 +227,16 @@ mod tests {
         Row::from_line(&line).expect("a row")
     }
 
-    #[test]
-    fn every_row_reads_back() {
-        let header = Header { scope: "guard".into(), ring_bytes: 1, ..Header::default() };
-        assert_eq!(again(RowRef::Header(&header)), Row::Header(Box::new(header.clone())));
-        let sweep = Sweep { merged_from_seq: Some(1), records_lost: 3, ..Sweep::default() };
-        assert_eq!(again(RowRef::Sweep(&sweep)), Row::Sweep(Box::new(sweep.clone())));
-        let count = Count { hook: HookName(3), judged: 2, ..Count::default() };
-        assert_eq!(again(RowRef::Count(&count)), Row::Count(Box::new(count)));
-        let whole = Verdict {
+    fn header() -> Header {
+        Header { scope: "guard".into(), ring_bytes: 1, ..Header::default() }
+    }
+
+    fn sweep() -> Sweep {
+        Sweep { merged_from_seq: Some(1), records_lost: 3, ..Sweep::default() }
+    }
+
+    fn verdict() -> Verdict<'static> {
+        Verdict {
             seq: 1,
             at_boot_ns: 2,
             generation: 3,
@@ -254,7 +256,37 @@ mod tests {
             error: ErrorName(111),
             is_denied: true,
             socket: 8,
-        };
+        }
+    }
+
+    /// A field that nobody explains is of no use, and one that is explained must exist.
+    #[test]
+    fn the_documentation_names_every_field_and_no_other() {
+        let page = include_str!("../../../../docs/snapshot-format.md");
+        let (header, sweep, verdict, count) = (header(), sweep(), verdict(), Count::default());
+        for (heading, row) in [
+            ("header of the guard", RowRef::Header(&header)),
+            ("verdict", RowRef::Verdict(&verdict)),
+            ("sweep of the guard", RowRef::Sweep(&sweep)),
+            ("count", RowRef::Count(&count)),
+        ] {
+            let value = serde_json::to_value(row).expect("JSON");
+            let written = value.as_object().expect("an object").keys().cloned();
+            let mut written: Vec<String> = written.filter(|name| name != "type").collect();
+            let mut named = documented(page, heading);
+            written.sort();
+            named.sort();
+            assert_eq!(named, written, "{heading}");
+        }
+    }
+
+    #[test]
+    fn every_row_reads_back() {
+        let (header, sweep, whole) = (header(), sweep(), verdict());
+        assert_eq!(again(RowRef::Header(&header)), Row::Header(Box::new(header.clone())));
+        assert_eq!(again(RowRef::Sweep(&sweep)), Row::Sweep(Box::new(sweep.clone())));
+        let count = Count { hook: HookName(3), judged: 2, ..Count::default() };
+        assert_eq!(again(RowRef::Count(&count)), Row::Count(Box::new(count)));
         let bare = Verdict { cgroup_path: None, comm: None, rule: None, ..whole.clone() };
         for verdict in [whole, bare] {
             assert_eq!(again(RowRef::Verdict(&verdict)), Row::Verdict(Box::new(verdict.clone())));
