@@ -197,11 +197,15 @@ static __always_inline long turn_ethernet(struct __sk_buff *skb)
 }
 
 /* Writes the message. A function of its own: where registers are short Linux 6.1 forgets that the
- * length was compared. */
+ * length was compared. Nor does it learn from a comparison with zero, or from one that the compiler
+ * made of two. */
 static __attribute__((noinline)) long turn_message(struct __sk_buff *skb, __u32 at,
 						   const struct asked *a, __u32 bytes)
 {
-	if (!bytes || bytes > ASK_ROOM)
+	if (bytes > ASK_ROOM)
+		return -1;
+	barrier_var(bytes);
+	if (bytes < ASK_HEADER_BYTES)
 		return -1;
 	return bpf_skb_store_bytes(skb, at, a->message, bytes, 0);
 }
