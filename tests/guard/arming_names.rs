@@ -131,14 +131,11 @@ impl Names {
     #[track_caller]
     fn nothing_is_left(&self) {
         assert!(!self.lab.pins.path().join("guard").exists(), "the pins are gone");
-        for mut command in [self.lab.pair.host.command("bpftool"), self.lab.pair.host.command("tc")]
-        {
-            let words: &[&str] = match command.get_args().last() {
-                Some(name) if name == "tc" => &["filter", "show", "dev", HOST_IF, "egress"],
-                _ => &["net", "show"],
-            };
-            let said = String::from_utf8(run(command.args(words)).stdout).expect("text");
-            assert!(!said.contains("ibsr"), "{words:?}: {said}");
+        let tc = ["filter", "show", "dev", HOST_IF, "egress"];
+        for (tool, words) in [("tc", &tc[..]), ("bpftool", &["net", "show"])] {
+            let said = run(self.lab.pair.host.command(tool).args(words)).stdout;
+            let said = String::from_utf8(said).expect("text");
+            assert!(!said.contains("ibsr_g_query"), "{tool}: {said}");
         }
     }
 }
