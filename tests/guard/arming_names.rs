@@ -155,7 +155,7 @@ fn queries(status: &Value, count: &str) -> u64 {
     status["hooks"]["query"][count].as_u64().expect("a count")
 }
 
-/// A rehearsal counts, an arming answers, the end of a lease lets pass, a renewal keeps, and
+/// G7: a rehearsal counts, an arming answers, the end of a lease lets pass, a renewal keeps, and
 /// disarming leaves nothing.
 #[tag(root)]
 #[test]
@@ -213,7 +213,7 @@ fn another_policy_denies_other_names() {
     names.nothing_is_left();
 }
 
-/// An interface that goes takes its queries along and nothing else: `status` says it, the rest
+/// L5: an interface that goes takes its queries along and nothing else: `status` says it, the rest
 /// is denied as before, the lease is renewed, the guard is armed again and goes.
 #[tag(root)]
 #[test]

@@ -130,7 +130,7 @@ fn a_clsact_filter_answers_and_goes_without_the_operators() {
     assert_eq!(operators.seen(), 3);
 }
 
-/// As on kernels without tcx: a filter is known by its program, whatever its interface is called
+/// L6: as on kernels without tcx, a filter is known by its program, whatever its interface is called
 /// by now, and one that went with its interface is passed over.
 #[tag(root)]
 #[test]

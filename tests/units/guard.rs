@@ -21,6 +21,7 @@ const BOOT_LIMIT: Duration = Duration::from_secs(150);
 const DENIED: &str = "Operation not permitted";
 const PASSED: &str = "Connection refused";
 
+/// G2, G7: by the real units under the real systemd.
 #[tag(root)]
 #[test]
 fn the_units_rehearse_arm_renew_and_let_go() {
