@@ -249,7 +249,7 @@ fn an_interface_that_is_deleted_while_armed_is_named_and_hurts_nothing() {
     assert!(!names.exists("denied.test"), "judged again");
 }
 
-/// G2 with names: all of user space is killed, and connection and name are back within the
+/// G2: all of user space is killed, and a name and a connection are back within the
 /// lease.
 #[tag(root)]
 #[test]
