@@ -218,6 +218,7 @@ pub fn as_table(seen: &Seen) -> Table {
         ("the same, answered by the guard in the kernel".to_owned(), ms(seen.answered)),
         ("the same, where answers are dropped (one try)".to_owned(), ms(seen.dropped)),
         ("new connections denied: the canary".to_owned(), of(seen.denied, seen.sessions)),
+        ("executables that asked until one was in the canary".to_owned(), seen.copies.to_string()),
         (
             "sessions to the same places that went on".to_owned(),
             of(seen.sessions_alive, seen.sessions),

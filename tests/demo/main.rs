@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! `make demo`: the whole path from packets to the report, on real traffic, in under a minute.
+//! `make demo`: the whole path from packets to the report, and from a policy to a guard that is
+//! armed with it, on real traffic, in under a minute.
 //!
 //! Two namespaces, a web server, real clients beside a SYN flood and a port scan; behind it
 //! applications, of which some do what they should not; the four programs as a user would
@@ -8,8 +9,13 @@
 //! What the report says of every source is compared with what tcpdump saw leave the senders;
 //! its rules must act on the attackers and on nobody else, and its verdict must be that this
 //! was too little to judge by. What it says of every application is compared with what the
-//! application says of itself; what was planted must be flagged, and nothing else. Everything
-//! but the files is gone at the end.
+//! application says of itself; what was planted must be flagged, and nothing else.
+//!
+//! The last act is the guard's. It rehearses on that traffic, and must count what the applications
+//! did. Half a minute is refused as evidence. What a simulated week gives arms it for a share of
+//! the clients: their new connections and names are denied, sessions that stand go on, and when
+//! all of user space is killed everything passes within the lease. Everything but the files is
+//! gone at the end.
 
 mod acts;
 mod apps;
@@ -84,7 +90,7 @@ fn run() -> Result<Answer> {
     println!("{tunnelled}");
     heading("the verdict is INSUFFICIENT_EVIDENCE, as it must be after half a minute");
     println!("{missing}");
-    heading("what the guard did, armed for a tenth of the clients");
+    heading("what the guard did, armed for a share of the clients");
     println!("{act}");
     println!("the files are in {} ({} s)", files.display(), start.elapsed().as_secs());
     println!("\nopen {}", page.display());

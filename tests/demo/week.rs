@@ -31,7 +31,7 @@ pub fn write(dir: &Path, (cgroup_id, cgroup_path): (u64, &str)) -> Result<()> {
         host: HOST.into(),
         scope: SCOPE.into(),
         cgroup_id,
-        cgroup_path: cgroup_path.to_owned().into(),
+        cgroup_path: cgroup_path.to_owned(),
         period_ms: PERIOD_MS,
         ..header()
     };
