@@ -4,7 +4,7 @@
 use std::fs;
 use std::os::fd::{AsFd as _, OwnedFd};
 
-use ibsr_guard::dns::{attach_clsact, attach_tcx, attached, find, release, switch_filter};
+use ibsr_guard::dns::{attach_clsact, attach_tcx, attached, find, release, switch, switch_filter};
 use ibsr_tests::bpffs::PinRoot;
 use ibsr_tests::netns::{HOST_IF, Namespace, PEER_V4, PEER_V6, run};
 use ibsr_tests::process::{program, say};
@@ -106,7 +106,8 @@ fn a_clsact_filter_answers_and_goes_without_the_operators() {
     rehearsing.on_interface(&world.pair.host, HOST_IF, |program, found| {
         attach_clsact(program, pins.path(), found).expect("root may attach");
     });
-    assert_eq!(attached(pins.path()).expect("listable"), [HOST_IF]);
+    let here = || world.pair.host.inside(|| attached(pins.path()).expect("listable").there);
+    assert_eq!(here(), [HOST_IF]);
     assert_eq!(dig(&world, "denied.test").answers.len(), 1);
     assert_eq!(operators.seen(), 1);
     let pin = fs::read_dir(pins.path()).expect("listable").next().expect("one pin");
@@ -114,7 +115,7 @@ fn a_clsact_filter_answers_and_goes_without_the_operators() {
     world.guard.on_interface(&world.pair.host, HOST_IF, |program, _| {
         switch_filter(program, &pin).expect("root may");
     });
-    assert_eq!(attached(pins.path()).expect("listable"), [HOST_IF]);
+    assert_eq!(here(), [HOST_IF]);
     assert_eq!(dig(&world, "denied.test").status, "NXDOMAIN");
     assert_eq!(operators.seen(), 1);
     assert_eq!(dig(&world, "other.test").answers.len(), 1);
@@ -127,6 +128,50 @@ fn a_clsact_filter_answers_and_goes_without_the_operators() {
     fs::remove_file(&pin).expect("removable");
     assert_eq!(dig(&world, "denied.test").answers.len(), 1);
     assert_eq!(operators.seen(), 3);
+}
+
+/// L6: as on kernels without tcx, a filter is known by its program, whatever its interface is called
+/// by now, and one that went with its interface is passed over.
+#[tag(root)]
+#[test]
+fn a_filter_of_an_interface_that_was_renamed_or_deleted_is_told_apart() {
+    const RENAMED: &str = "veth-x";
+    let mut world = World::new(true);
+    world.guard.leave_interfaces();
+    let pins = PinRoot::new();
+    fs::create_dir(pins.path()).expect("bpffs is writable");
+    let host = &world.pair.host;
+    let attach = |name: &str| {
+        world.guard.on_interface(host, name, |program, found| {
+            attach_clsact(program, pins.path(), found).expect("root may attach");
+        });
+        let pin = fs::read_dir(pins.path()).expect("listable").next().expect("one pin");
+        pin.expect("listable").path()
+    };
+    let now = || host.inside(|| attached(pins.path()).expect("listable"));
+    let filters = |name: &str| {
+        let said = run(host.command("tc").args(["filter", "show", "dev", name, "egress"])).stdout;
+        String::from_utf8(said).expect("text")
+    };
+    let rename = |from: &str, to: &str| {
+        host.ip_batch(&format!("link set {from} down\nlink set {from} name {to}\n"));
+    };
+
+    let pin = attach(HOST_IF);
+    rename(HOST_IF, RENAMED);
+    assert_eq!((now().there, now().gone), (vec![HOST_IF.to_owned()], vec![]));
+    assert!(filters(RENAMED).contains("ibsr_g_query"), "{}", filters(RENAMED));
+    host.inside(|| release(&pin).expect("it goes"));
+    assert_eq!(filters(RENAMED), "");
+    assert_eq!((now().there, now().gone), (vec![], vec![HOST_IF.to_owned()]));
+    fs::remove_file(&pin).expect("removable");
+
+    rename(RENAMED, HOST_IF);
+    let pin = attach(HOST_IF);
+    host.ip(&format!("link del {HOST_IF}"));
+    assert_eq!((now().there, now().gone), (vec![], vec![HOST_IF.to_owned()]));
+    switch(world.guard.maps().0, pins.path()).expect("it is passed over");
+    host.inside(|| release(&pin).expect("nothing is there"));
 }
 
 /// The program as an operator runs it: names, counts, and nothing left.

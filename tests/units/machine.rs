@@ -11,7 +11,7 @@ use ibsr_tests::process::{Said, program, say};
 use rustix::fs::{FlockOperation, flock};
 use tempfile::TempDir;
 
-use crate::install::install;
+use crate::install::{install, install_guard};
 
 /// What the machine consists of; a change of it makes a new tree.
 const SUITE: &str = "bookworm";
@@ -38,6 +38,13 @@ impl Machine {
         fs::copy(program("ibsr-s3-server"), machine.path("usr/bin/ibsr-s3-server"))
             .expect("the tree is writable");
         fs::create_dir(machine.path("out")).expect("the tree is new");
+        machine
+    }
+
+    /// One with the guard, which `make install` leaves out.
+    pub(crate) fn with_guard() -> Self {
+        let machine = Self::new();
+        install_guard(machine.root().as_path(), Path::new("/usr"));
         machine
     }
 
@@ -120,7 +127,7 @@ Type=oneshot
 StandardOutput=journal+console
 StandardError=journal+console
 ExecStart=/bin/bash /etc/ibsr-test.sh
-ExecStopPost=/bin/sh -c 'journalctl --no-pager --output=short-monotonic --unit=\"ibsr-[ler]*\" > /out/journal'
+ExecStopPost=/bin/sh -c 'journalctl --no-pager --output=short-monotonic --unit=\"ibsr-[gler]*\" > /out/journal'
 ExecStopPost=/bin/systemctl --no-block poweroff
 ";
 
