@@ -111,7 +111,12 @@ pub fn attach(object: &mut Object, dir: &Path, interfaces: &[Interface]) -> Resu
     Ok(())
 }
 
-fn attach_one(program: BorrowedFd<'_>, dir: &Path, interface: &Interface) -> Result<()> {
+/// Attaches the program of one interface, by a link where the kernel knows that, and pins what
+/// holds it below `dir`.
+///
+/// # Errors
+/// When the kernel refuses it; then nothing is left.
+pub fn attach_one(program: BorrowedFd<'_>, dir: &Path, interface: &Interface) -> Result<()> {
     match attach_tcx(program, interface) {
         Ok(link) => pin(link.as_fd(), &dir.join(interface.link_pin())),
         // Below 6.6 the kernel does not know the kind of attachment.

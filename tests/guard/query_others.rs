@@ -6,6 +6,7 @@ use std::os::fd::{AsFd as _, OwnedFd};
 
 use ibsr_guard::dns::{attach_clsact, attach_tcx, attached, find, release, switch, switch_filter};
 use ibsr_tests::bpffs::PinRoot;
+use ibsr_tests::kernel::Release;
 use ibsr_tests::netns::{HOST_IF, Namespace, PEER_V4, PEER_V6, run};
 use ibsr_tests::process::{program, say};
 use ibsr_tests::prog::{Compiled, compilers};
@@ -15,6 +16,9 @@ use test_tag::tag;
 
 use crate::loaded::Guard;
 use crate::resolver::{LOCAL_V4, POLICY, World};
+
+/// The first kernel with links on interfaces.
+const TCX: Release = Release { major: 6, minor: 6 };
 
 /// Lets everything pass, for good.
 const OPERATORS: &str = r#"#include <linux/bpf.h>
@@ -72,8 +76,11 @@ impl Operators {
 #[test]
 fn an_operators_program_behind_sees_what_passes() {
     for is_tcx in [true, false] {
+        if is_tcx && Release::running() < TCX {
+            continue;
+        }
         let mut world = World::new(true);
-        world.guard.leave_interfaces();
+        world.guard.leave_interfaces(&world.pair.host);
         let operators = Operators::attach(&world.pair.host, is_tcx);
         world.guard.judge_queries(&world.pair.host, HOST_IF);
         for _ in 0..3 {
@@ -91,7 +98,7 @@ fn an_operators_program_behind_sees_what_passes() {
 #[test]
 fn a_clsact_filter_answers_and_goes_without_the_operators() {
     let mut world = World::new(true);
-    world.guard.leave_interfaces();
+    world.guard.leave_interfaces(&world.pair.host);
     let dig = |world: &World, name: &str| world.dig(&format!("@{PEER_V4} {name}"));
     assert_eq!(dig(&world, "denied.test").answers.len(), 1);
     let operators = Operators::attach(&world.pair.host, false);
@@ -137,7 +144,7 @@ fn a_clsact_filter_answers_and_goes_without_the_operators() {
 fn a_filter_of_an_interface_that_was_renamed_or_deleted_is_told_apart() {
     const RENAMED: &str = "veth-x";
     let mut world = World::new(true);
-    world.guard.leave_interfaces();
+    world.guard.leave_interfaces(&world.pair.host);
     let pins = PinRoot::new();
     fs::create_dir(pins.path()).expect("bpffs is writable");
     let host = &world.pair.host;
@@ -179,7 +186,7 @@ fn a_filter_of_an_interface_that_was_renamed_or_deleted_is_told_apart() {
 #[test]
 fn a_rehearsal_with_interfaces_names_them_and_leaves_nothing() {
     let mut world = World::new(false);
-    world.guard.leave_interfaces();
+    world.guard.leave_interfaces(&world.pair.host);
     let (pins, dir) = (PinRoot::new(), TempDir::new().expect("a directory"));
     let policy = dir.path().join("policy.yaml");
     fs::write(&policy, POLICY).expect("writable");
