@@ -17,7 +17,8 @@ use crate::machine::Machine;
 
 const LIB: &str = include_str!("lib.sh");
 const BOOT: &str = include_str!("guard_boot.sh");
-const BOOT_LIMIT: Duration = Duration::from_secs(150);
+/// Far above what a boot takes that has to wait for another one.
+const BOOT_LIMIT: Duration = Duration::from_secs(500);
 const DENIED: &str = "Operation not permitted";
 const PASSED: &str = "Connection refused";
 

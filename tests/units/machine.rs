@@ -5,6 +5,7 @@
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::{Mutex, PoisonError};
 
 use ibsr_tests::netns::run;
 use ibsr_tests::process::{Said, program, say};
@@ -69,6 +70,9 @@ impl Machine {
     /// with the console and our units' journal when the script did not reach its end.
     #[track_caller]
     pub(crate) fn boot(&self, script: &str) {
+        /// The payload of every nspawn of this process has the same cgroup.
+        static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
+        let _one = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
         let marker = self.path("out/done");
         let _first_boot = fs::remove_file(&marker);
         self.write_unit(script);
