@@ -4,6 +4,8 @@
 
 #[path = "guard/arming.rs"]
 mod arming;
+#[path = "guard/arming_names.rs"]
+mod arming_names;
 #[path = "guard/budget.rs"]
 mod budget;
 #[path = "guard/bypass.rs"]

@@ -4,6 +4,8 @@
 
 #[path = "units/boot.rs"]
 mod boot;
+#[path = "units/guard.rs"]
+mod guard;
 #[path = "units/install.rs"]
 mod install;
 #[path = "units/machine.rs"]

@@ -4,7 +4,8 @@
 //! for each; one that grows by more than a tenth fails here before it fails to load somewhere.
 //!
 //! `tests/baseline/verifier.json` holds them by kernel, compiler and program, measured with the
-//! knobs as they stand in the object. With `IBSR_BLESS=1` the file is written instead.
+//! knobs as they stand in the object, and once more where a knob leaves another program. With
+//! `IBSR_BLESS=1` the file is written instead.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::CStr;
@@ -83,8 +84,8 @@ fn measure() -> Compilers {
             let name = clang.file_name().expect("a program has a name").to_string_lossy();
             let mut programs = Programs::new();
             for source in sources() {
-                for table in [None, Some(Table::Sets)] {
-                    programs.extend(measure_object(clang, &source, table));
+                for variant in &VARIANTS {
+                    programs.extend(measure_object(clang, &source, variant));
                 }
             }
             (name.into_owned(), programs)
@@ -100,20 +101,31 @@ fn sources() -> Vec<PathBuf> {
     sources
 }
 
-/// With the knobs as they stand, or with another table where the program has that knob.
-fn measure_object(clang: &Path, source: &Path, table: Option<Table>) -> Vec<(String, Figures)> {
+/// A knob that leaves another program, and what it is called behind the name of each.
+struct Variant {
+    suffix: &'static str,
+    knob: Option<(&'static str, u32)>,
+}
+
+const VARIANTS: [Variant; 3] = [
+    Variant { suffix: "", knob: None },
+    Variant { suffix: ", set-assoc", knob: Some(("ibsr_table", Table::Sets as u32)) },
+    Variant { suffix: ", enforcing", knob: Some(("ibsr_may_enforce", 1)) },
+];
+
+/// None where the object has no such knob.
+fn measure_object(clang: &Path, source: &Path, variant: &Variant) -> Vec<(String, Figures)> {
     let compiled = Compiled::new(clang, source);
     let mut open = compiled.open();
-    if let Some(table) = table {
-        let Some(at) = compiled.knob_offset("ibsr_table") else { return Vec::new() };
+    if let Some((knob, value)) = variant.knob {
+        let Some(at) = compiled.knob_offset(knob) else { return Vec::new() };
         let mut maps = open.maps_mut();
         let mut rodata = maps
             .find(|map| map.name().to_string_lossy().ends_with(".rodata"))
             .expect("there are knobs");
         let bytes = rodata.initial_value_mut().expect("there are knobs");
-        bytes[at..][..4].copy_from_slice(&(table as u32).to_ne_bytes());
+        bytes[at..][..4].copy_from_slice(&value.to_ne_bytes());
     }
-    let suffix = table.map_or_else(String::new, |table| format!(", {}", table.as_str()));
     for mut map in open.maps_mut() {
         if map.map_type() != MapType::Array && map.max_entries() > MAX_ENTRIES {
             map.set_max_entries(MAX_ENTRIES).expect("not loaded yet");
@@ -138,7 +150,7 @@ fn measure_object(clang: &Path, source: &Path, table: Option<Table>) -> Vec<(Str
                 xlated_bytes: info.xlated_prog_insns.len() as u64,
                 jited_bytes: info.jited_prog_insns.len() as u64,
             };
-            (format!("{name}{suffix}"), figures)
+            (format!("{name}{}", variant.suffix), figures)
         })
         .collect()
 }

@@ -80,7 +80,8 @@ pub enum Command {
         /// Interface where DNS queries leave, `lo` too; give it for each
         ///
         /// Queries over UDP of the cgroup's sockets are judged there with the name that is asked
-        /// for. Default: none, and names decide nothing. Cost: a few hundred ns a query.
+        /// for. Default: none: such queries then pass, and a rule about a name decides only about
+        /// the addresses that listed resolvers gave for it. Cost: a few hundred ns a query.
         #[arg(long, value_name = "NAME")]
         dns_interface: Vec<String>,
         #[command(flatten)]

@@ -3,6 +3,7 @@
 //! clsact filter on kernels below 6.6. A link goes with its pin. A filter does not, so its pin
 //! is the program's, under a name that says where the filter is.
 
+use std::collections::BTreeSet;
 use std::ffi::CString;
 use std::fs;
 use std::io;
@@ -13,7 +14,10 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context as _, Result, bail};
 use ibsr_proto::pins::LINK_PREFIX;
 use libbpf_rs::libbpf_sys::{self, bpf_link_create_opts};
-use libbpf_rs::{Object, ProgramHandle, ProgramMut, ProgramType, TC_EGRESS, TcHook, TcHookBuilder};
+use libbpf_rs::query::LinkTypeInfo;
+use libbpf_rs::{
+    Link, Object, ProgramHandle, ProgramMut, ProgramType, TC_EGRESS, TcHook, TcHookBuilder,
+};
 use rustix::io::Errno;
 use rustix::net::netdevice::name_to_index;
 use rustix::net::{AddressFamily, SocketFlags, SocketType, socket_with};
@@ -107,7 +111,12 @@ pub fn attach(object: &mut Object, dir: &Path, interfaces: &[Interface]) -> Resu
     Ok(())
 }
 
-fn attach_one(program: BorrowedFd<'_>, dir: &Path, interface: &Interface) -> Result<()> {
+/// Attaches the program of one interface, by a link where the kernel knows that, and pins what
+/// holds it below `dir`.
+///
+/// # Errors
+/// When the kernel refuses it; then nothing is left.
+pub fn attach_one(program: BorrowedFd<'_>, dir: &Path, interface: &Interface) -> Result<()> {
     match attach_tcx(program, interface) {
         Ok(link) => pin(link.as_fd(), &dir.join(interface.link_pin())),
         // Below 6.6 the kernel does not know the kind of attachment.
@@ -193,6 +202,36 @@ fn filter_of(pin: &str) -> Option<(u32, u32, u32, String)> {
     Some((index, priority, handle, fields.next()?.replace(':', ".")))
 }
 
+/// A hook at the place of a filter. That the filter is that of the pin is known by its program,
+/// and not by the name of its interface, which may be another one by now.
+fn filter_at(program: BorrowedFd<'_>, index: u32, priority: u32, handle: u32) -> Result<TcHook> {
+    let mut hook = hook(program, index)?;
+    hook.priority(priority).handle(handle);
+    Ok(hook)
+}
+
+/// Whether what a pin is about is still on its interface; `true` for a pin that is about none.
+///
+/// A link says it of any namespace. A filter is only found in the one that it is in.
+///
+/// # Errors
+/// When the link or the program cannot be opened.
+pub fn is_there(pin: &Path) -> Result<bool> {
+    let what = || format!("failed to look at `{}`", pin.display());
+    let name = pin.file_name().unwrap_or_default().to_string_lossy();
+    if let Some((index, priority, handle, _)) = filter_of(&name) {
+        let program = ProgramHandle::from_pinned_path(pin).with_context(what)?;
+        let mut hook = filter_at(program.as_fd(), index, priority, handle)?;
+        return Ok(hook.query().ok() == Some(program.id()));
+    }
+    if link_of(&name).is_none() {
+        return Ok(true);
+    }
+    let link = Link::open(pin).and_then(|link| link.info()).with_context(what)?;
+    // The kernel takes a link off an interface that goes, and says index 0 from then on.
+    Ok(!matches!(link.info, LinkTypeInfo::Tcx(at) if at.ifindex == 0))
+}
+
 /// Removes the filter that a pin in the guard's folder is about; nothing for another pin. A
 /// filter that has another program by now is somebody else's and stays.
 ///
@@ -203,17 +242,16 @@ pub fn release(pin: &Path) -> Result<()> {
     let Some((index, priority, handle, interface)) = filter_of(&name) else { return Ok(()) };
     let program = ProgramHandle::from_pinned_path(pin)
         .with_context(|| format!("failed to open `{}`", pin.display()))?;
-    let mut hook = hook(program.as_fd(), index)?;
-    hook.priority(priority).handle(handle);
-    if index_of(&interface).ok() != Some(index) || hook.query().ok() != Some(program.id()) {
-        warn!(interface, priority, handle, "the filter is not there any more");
+    let mut hook = filter_at(program.as_fd(), index, priority, handle)?;
+    if hook.query().ok() != Some(program.id()) {
+        warn!(interface, priority, handle, "the filter is not in this network namespace any more");
         return Ok(());
     }
     hook.detach().with_context(|| format!("failed to remove the filter of `{interface}`"))
 }
 
-/// Puts the programs of `object` behind every filter that the pins in `dir` are about. Links are
-/// not touched: they can be told to change their program.
+/// Puts the programs of `object` behind every filter that the pins in `dir` are about and that
+/// is there. Links are not touched: they can be told to change their program.
 ///
 /// # Errors
 /// When the kernel refuses one.
@@ -222,6 +260,10 @@ pub fn switch(object: &Object, dir: &Path) -> Result<()> {
         let name = pin.file_name().unwrap_or_default().to_string_lossy();
         let is_next = name.starts_with(NEXT_FILTER);
         let Some((index, _, _, name)) = filter_of(&name).filter(|_| !is_next) else { continue };
+        if !is_there(&pin)? {
+            warn!(interface = name, "it is gone: no query is judged there");
+            continue;
+        }
         let wanted = Interface { name, index }.program();
         let program = object.progs().find(|program| program.name() == wanted);
         let program = program.with_context(|| format!("the guard has no program `{wanted}`"))?;
@@ -252,19 +294,30 @@ fn pins(dir: &Path) -> Result<Vec<PathBuf>> {
     list().with_context(|| format!("failed to list `{}`", dir.display()))
 }
 
-/// Names of the interfaces that the pins in `dir` are about, sorted.
+/// The interfaces that the pins in a folder are about.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Attached {
+    /// Names of those where queries are judged, sorted.
+    pub there: Vec<String>,
+    /// Names of those that were deleted since, sorted. Another one may have such a name by now.
+    pub gone: Vec<String>,
+}
+
+/// Says where queries are judged, by the pins in `dir`.
 ///
 /// # Errors
-/// When `dir` cannot be listed.
-pub fn attached(dir: &Path) -> Result<Vec<String>> {
-    let mut names = Vec::new();
+/// When `dir` cannot be listed or a pin not be opened.
+pub fn attached(dir: &Path) -> Result<Attached> {
+    let (mut there, mut gone) = (BTreeSet::new(), BTreeSet::new());
     for pin in pins(dir)? {
-        let pin = pin.file_name().unwrap_or_default().to_string_lossy().into_owned();
-        names.extend(link_of(&pin).or_else(|| Some(filter_of(&pin)?.3)));
+        let name = pin.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        let interface = link_of(&name).or_else(|| Some(filter_of(&name)?.3));
+        let Some(interface) = interface else { continue };
+        if is_there(&pin)? { &mut there } else { &mut gone }.insert(interface);
     }
-    names.sort();
-    names.dedup();
-    Ok(names)
+    // Of a filter that was being switched two pins are left, and one of them is right.
+    let gone = gone.difference(&there).cloned().collect();
+    Ok(Attached { there: there.into_iter().collect(), gone })
 }
 
 #[cfg(test)]

@@ -7,10 +7,12 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail, ensure};
 use ibsr_cli::pindir::{Strictness, check_component, is_pin_root, lock, names_in};
+use ibsr_guard::dns;
 use ibsr_guard::install::{CONTROL, Maps};
 use ibsr_proto::pins::LINK_PREFIX;
 use libbpf_rs::query::LinkTypeInfo;
 use libbpf_rs::{Link, MapCore as _, MapFlags, MapHandle, Object, Program};
+use tracing::warn;
 use zerocopy::{FromBytes, Immutable, IntoBytes};
 
 /// The guard's folder below the pin root.
@@ -126,7 +128,8 @@ fn link_pins(dir: &Path) -> Result<Vec<(String, PathBuf)>> {
     Ok(links.map(|rest| (rest.to_owned(), dir.join(format!("{LINK_PREFIX}{rest}")))).collect())
 }
 
-/// Each link with the program of `object` that is to go behind it.
+/// Each link with the program of `object` that is to go behind it. One whose interface is gone
+/// is on nothing and takes no other program: it is left out.
 ///
 /// # Errors
 /// When a link has none, or cannot be opened.
@@ -147,6 +150,10 @@ pub fn links<'object>(
                 path.display()
             )
         })?;
+        if !dns::is_there(&path)? {
+            warn!(link = rest, "its interface is gone: no query is judged there");
+            continue;
+        }
         let link =
             Link::open(&path).with_context(|| format!("failed to open `{}`", path.display()))?;
         all.push((link, program));

@@ -8,7 +8,7 @@ use std::path::Path;
 use anyhow::{Context as _, Result};
 use ibsr_cli::{Answer, Format};
 use ibsr_evidence::{Digest, KeyId};
-use ibsr_guard::dns;
+use ibsr_guard::dns::{self, Attached};
 use ibsr_guard::install::{CONTROL, Maps as _, read_control};
 use ibsr_proto::cgroup_dns_abi::DnsTotals;
 use ibsr_proto::guard_control::{Control, Counts, Evidence, Hook, MAX_LEASE_S, Spent};
@@ -143,7 +143,7 @@ fn names(pinned: &Pinned) -> Result<DnsTotals> {
     Ok(DnsTotals::sum(&cpus.context("the counts of names are of another version")?))
 }
 
-fn as_text(state: &State, counts: &[(Hook, Counts)], interfaces: &[String]) -> String {
+fn as_text(state: &State, counts: &[(Hook, Counts)], interfaces: &Attached) -> String {
     let (mode, why) = state.mode();
     let mut text = format!("{mode}, policy generation {}\n", state.control.generation);
     if let Some(why) = why {
@@ -163,8 +163,16 @@ fn as_text(state: &State, counts: &[(Hook, Counts)], interfaces: &[String]) -> S
             state.expires_at(),
         );
     }
-    if !interfaces.is_empty() {
-        let _infallible = writeln!(text, "queries at {}", interfaces.join(", "));
+    let Attached { there, gone } = interfaces;
+    if !there.is_empty() {
+        let _infallible = writeln!(text, "queries at {}", there.join(", "));
+    }
+    if !gone.is_empty() {
+        let names = gone.join(", ");
+        let _infallible = writeln!(
+            text,
+            "no queries at {names}: deleted since; `disarm` and `rehearse` to judge there again"
+        );
     }
     for (hook, counts) in counts {
         let _infallible = writeln!(
@@ -206,7 +214,7 @@ fn names_json(names: &DnsTotals) -> Value {
     })
 }
 
-fn as_json(state: &State, counts: &[(Hook, Counts)], interfaces: &[String]) -> Value {
+fn as_json(state: &State, counts: &[(Hook, Counts)], interfaces: &Attached) -> Value {
     let (mode, why) = state.mode();
     let hooks: serde_json::Map<_, _> = counts
         .iter()
@@ -216,7 +224,8 @@ fn as_json(state: &State, counts: &[(Hook, Counts)], interfaces: &[String]) -> V
         "schema": "ibsr-guard-status/1",
         "mode": mode,
         "generation": state.control.generation,
-        "dns_interfaces": interfaces,
+        "dns_interfaces": interfaces.there,
+        "dns_interfaces_gone": interfaces.gone,
         "hooks": hooks,
     });
     if state.control.is_enforced != 0 {
@@ -281,7 +290,7 @@ mod tests {
         let state = armed();
         assert_eq!(state.mode(), ("enforcing", None));
         assert_eq!((state.lease_left_ms(), state.used()), (30_000, 2));
-        let text = as_text(&state, &[], &[]);
+        let text = as_text(&state, &[], &Attached::default());
         assert!(text.contains("lease 30 s, canary 10 %, budget 2 of 5 denials"), "{text}");
     }
 
@@ -308,7 +317,7 @@ mod tests {
             assert_eq!(mode, "shadow");
             assert!(why.as_ref().is_some_and(|why| why.contains(expected)), "{why:?}: {expected}");
             assert_eq!(state.lease_left_ms(), 0);
-            assert!(as_json(&state, &[], &[]).to_string().contains(expected));
+            assert!(as_json(&state, &[], &Attached::default()).to_string().contains(expected));
         }
         let mut state = armed();
         state.control.is_enforced = 0;

@@ -192,7 +192,7 @@ fn queries() -> Result<Vec<Row>> {
     let mut world = World::new(true);
     let answered = lookups(&world, ANSWERED)?;
     ensure!(world.reached().is_empty(), "a denied query left");
-    world.guard.leave_interfaces();
+    world.guard.leave_interfaces(&world.pair.host);
     let dir = TempDir::new()?;
     let source = dir.path().join("drop.bpf.c");
     fs::write(&source, DROP)?;

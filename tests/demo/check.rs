@@ -3,6 +3,7 @@
 //! the rules would have acted on the right ones.
 
 use std::net::IpAddr;
+use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail, ensure};
 use comfy_table::Table;
@@ -10,6 +11,7 @@ use ibsr_cli::table;
 use serde_json::Value;
 
 use crate::capture::{Sent, Truth};
+use crate::enforce::{LEASE, Seen};
 use crate::world::{CLIENTS, Client};
 
 const MILLI: u64 = 1_000;
@@ -99,6 +101,50 @@ pub fn verdict(report: &Value) -> Result<&str> {
     let days_milli = number(plan, "more_whole_days")?.saturating_mul(MILLI).max(for_the_bound);
     ensure!(days_milli > 0, "the plan names no days: {plan}");
     text(plan, "sentence")
+}
+
+/// Whether the rehearsal, the report on the same traffic and the applications say the same: a
+/// sentence. `connections` are those to denied names, by the count of who made them.
+pub fn rehearsal(status: &Value, egress: &Value, connections: u64) -> Result<String> {
+    ensure!(status["mode"] == "rehearsal", "the guard does not rehearse: {status}");
+    let hook = |hook: &str, field: &str| number(&status["hooks"][hook], field);
+    let (rehearsed, asked) = (hook("connect", "would_deny")?, hook("query", "would_deny")?);
+    for name in ["connect", "sendmsg", "query", "egress", "ingress"] {
+        ensure!(hook(name, "denied")? == 0, "a rehearsal has denied something: {status}");
+    }
+    ensure!(rehearsed == connections, "{connections} connections, rehearsed {rehearsed}");
+    let reported = number(&egress["flows"], "would_deny")?;
+    ensure!(reported == connections, "{connections} connections, reported {reported}");
+    ensure!(asked > connections, "{asked} questions for {connections} connections");
+    Ok(format!(
+        "{connections} connections to denied names, by the applications' own count: the rehearsal \
+         would have denied {rehearsed}, the report says {reported}; and {asked} questions"
+    ))
+}
+
+/// The verdict of a report of `egress`.
+pub fn egress_verdict<'a>(egress: &'a Value, expected: &str) -> Result<&'a str> {
+    let verdict = text(&egress["decision"], "verdict")?;
+    ensure!(verdict == expected, "the verdict is `{verdict}`: {}", egress["decision"]);
+    Ok(verdict)
+}
+
+/// Whether the armed guard did what it is for, and nothing else.
+pub fn enforced(seen: &Seen, status: &Value) -> Result<()> {
+    /// For a machine that is busy; each is at least ten times what it takes.
+    const AT_ONCE: Duration = Duration::from_millis(100);
+    const SLACK: Duration = Duration::from_secs(5);
+    let Seen { sessions, sessions_alive, denied, back, .. } = *seen;
+    ensure!(denied > 0 && denied < sessions, "{denied} of {sessions} are no canary");
+    ensure!(sessions_alive == sessions, "{sessions_alive} of {sessions} sessions went on");
+    ensure!(back == denied, "{back} of {denied} places can be reached again");
+    ensure!(seen.answered < AT_ONCE, "the guard's answer took {:?}", seen.answered);
+    ensure!(seen.dropped > 10 * AT_ONCE, "a dropped answer took {:?}", seen.dropped);
+    ensure!(seen.until_open < LEASE + SLACK, "open after {:?}", seen.until_open);
+    ensure!(status["mode"] == "shadow", "the lease has ended, but: {status}");
+    let tried = number(&status["hooks"]["connect"], "denied")?;
+    ensure!(tried == denied as u64, "{denied} connections denied, but the guard says {tried}");
+    Ok(())
 }
 
 fn reported(report: &Value, address: &str) -> Result<Sent> {

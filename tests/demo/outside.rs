@@ -15,8 +15,10 @@ use ibsr_tests::netns::Pair;
 use crate::acts::{BALANCER, Deed, RESOLVER, SERVER, TUNNEL_ZONE, address, deeds};
 use crate::apps::ask;
 
-const SERVER_IF: &str = "veth-up";
-const OUTSIDE_IF: &str = "veth-out";
+/// The server's own way out.
+pub const SERVER_IF: &str = "veth-up";
+/// Its other end.
+pub const OUTSIDE_IF: &str = "veth-out";
 const TTL_S: u32 = 60;
 
 /// Who answers.

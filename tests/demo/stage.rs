@@ -36,8 +36,10 @@ const BACK: &str = "cg-demo";
 pub struct Stage {
     /// Namespaces and web server.
     pub world: World,
-    pins: PinRoot,
-    files: PathBuf,
+    /// Where the sensors and the guard are pinned.
+    pub pins: PinRoot,
+    /// Everything that stays.
+    pub files: PathBuf,
     endpoint: String,
     _s3: Running,
 }

@@ -269,7 +269,8 @@ fn each_way_past_the_dns_rules_ends_as_the_documentation_says() {
     let text = fs::read_to_string(page()).expect("the page exists");
     let (before, rest) = text.split_once(BEGIN).expect("the table begins");
     let (written, after) = rest.split_once(END).expect("the table ends");
-    if env::var_os("IBSR_BLESS").is_some() {
+    // A guest blesses other figures, and sees the tree read-only.
+    if written != table && env::var_os("IBSR_BLESS").is_some() {
         fs::write(page(), [before, BEGIN, &table, END, after].concat()).expect("writable");
     } else {
         assert_eq!(written, table, "IBSR_BLESS=1 writes it");

@@ -6,17 +6,14 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use ibsr_evidence::{
-    Digest, GUARD_POLICY, GUARD_SCHEMA, Gate, GateKind, GuardLimits, GuardManifest, Item, Period,
-    SecretKey, Signature, Subject, Verdict, canonical, root,
-};
+use ibsr_evidence::{Digest, GuardManifest, SecretKey, Signature, Subject, canonical};
 use ibsr_policy::canonical_text;
 use ibsr_tests::actor::Actor;
 use ibsr_tests::bpffs::PinRoot;
 use ibsr_tests::cgroup::Cgroup;
+use ibsr_tests::lab_evidence::{ready, write_bundle};
 use ibsr_tests::netns::Pair;
 use ibsr_tests::process::{Said, program, say};
-use jiff::{SignedDuration, Timestamp};
 use serde_json::Value;
 use tempfile::TempDir;
 
@@ -118,46 +115,7 @@ impl Lab {
 
     /// A manifest that says that the policy is ready here, made a minute ago.
     pub fn manifest(&self) -> GuardManifest {
-        let created_at = Timestamp::from_second(Timestamp::now().as_second() - 60)
-            .expect("the wall clock is set");
-        let inputs = vec![Item::of("a-cg-app-00000000-000000000001.jsonl", b"rows")];
-        let gate = Gate {
-            name: "destinations".to_owned(),
-            kind: GateKind::Safety,
-            value: Some(0),
-            limit: 1_000,
-            is_minimum: false,
-            unit: "ppb".to_owned(),
-            is_passed: true,
-        };
-        GuardManifest {
-            schema: GUARD_SCHEMA.to_owned(),
-            tool: "lab".to_owned(),
-            created_at,
-            expires_at: created_at + SignedDuration::from_hours(24),
-            period: Period {
-                from_unix_ms: Some(1_000),
-                to_unix_ms: Some(2_000),
-                timed_ms: 1_000,
-                untimed_ms: 0,
-            },
-            merkle_root: root(inputs.iter().map(|input| input.sha256)),
-            inputs,
-            subject: self.subject(),
-            judged: 1_000,
-            would_deny: 10,
-            lost: 0,
-            gates: vec![gate],
-            limits: GuardLimits {
-                destinations_ppb: 1_000_000,
-                connections_ppb: 100_000,
-                alpha_ppb: 50_000_000,
-                budget_denials: 1_000,
-            },
-            verdict: Verdict::Ready,
-            canary_percent: None,
-            files: vec![Item::of(GUARD_POLICY, self.policy_text().as_bytes())],
-        }
+        ready(self.subject(), &self.policy_text())
     }
 
     /// Writes the bundle of a manifest, signed whatever it says.
@@ -173,12 +131,7 @@ impl Lab {
 
     /// Writes a bundle with the lab's policy.
     pub fn write_bundle(&self, manifest: &[u8], signature: &str) {
-        let bundle = self.bundle();
-        let _none = fs::remove_dir_all(&bundle);
-        fs::create_dir(&bundle).expect("a new directory");
-        fs::write(bundle.join("manifest.json"), manifest).expect("writable");
-        fs::write(bundle.join("manifest.sig"), signature).expect("writable");
-        fs::write(bundle.join(GUARD_POLICY), self.policy_text()).expect("writable");
+        write_bundle(&self.bundle(), manifest, signature, &self.policy_text());
     }
 
     /// A process in the cgroup and at one end of the wire.

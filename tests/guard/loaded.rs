@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! A guard of the test's own: loaded, told, attached to a cgroup that the test made.
 
-use std::fs::File;
-use std::os::fd::{AsFd as _, AsRawFd as _, BorrowedFd, OwnedFd};
+use std::fs::{self, File};
+use std::os::fd::{AsFd as _, AsRawFd as _, BorrowedFd};
 use std::path::PathBuf;
 use std::sync::mpsc::{self, RecvTimeoutError, Sender};
 use std::sync::{Arc, Mutex};
@@ -10,11 +10,12 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result};
-use ibsr_guard::dns::{self, Interface, attach_tcx, is_query};
+use ibsr_guard::dns::{self, Interface, is_query};
 use ibsr_guard::install::{CONTROL, Maps, install, read_control, write_control};
 use ibsr_policy::{Compiled, Policy, Resolve, compile};
 use ibsr_proto::guard_abi::ExeKey;
 use ibsr_proto::guard_control::{Control, Counts, Hook, Spent};
+use ibsr_tests::bpffs::PinRoot;
 use ibsr_tests::cgroup::Cgroup;
 use ibsr_tests::netns::Namespace;
 use ibsr_tests::prog::{Compiled as Object_, compilers};
@@ -69,7 +70,8 @@ const LONG_NS: u64 = 55_000_000_000;
 pub struct Guard {
     // Links go before the object that they are about.
     _links: Vec<Link>,
-    queries: Vec<OwnedFd>,
+    /// What judges queries: links go with their pins, filters when they are released.
+    queries: Vec<PinRoot>,
     object: Object,
     renewal: Mutex<Option<Renewal>>,
     /// Held by whoever changes the control word.
@@ -142,15 +144,23 @@ impl Guard {
     /// Judges queries that leave by an interface of `namespace`.
     #[track_caller]
     pub fn judge_queries(&mut self, namespace: &Namespace, interface: &str) {
-        let link = self.on_interface(namespace, interface, |program, found| {
-            attach_tcx(program, found).expect("root may attach")
+        let pins = PinRoot::new();
+        fs::create_dir(pins.path()).expect("bpffs is writable");
+        self.on_interface(namespace, interface, |program, found| {
+            dns::attach_one(program, pins.path(), found).expect("root may attach");
         });
-        self.queries.push(link);
+        self.queries.push(pins);
     }
 
-    /// Judges queries nowhere any more.
-    pub fn leave_interfaces(&mut self) {
-        self.queries.clear();
+    /// Judges queries nowhere any more; `namespace` is where it did.
+    #[track_caller]
+    pub fn leave_interfaces(&mut self, namespace: &Namespace) {
+        for pins in self.queries.drain(..) {
+            for pin in fs::read_dir(pins.path()).expect("listable") {
+                let pin = pin.expect("listable").path();
+                namespace.inside(|| dns::release(&pin).expect("it goes"));
+            }
+        }
     }
 
     /// Runs `attach` inside `namespace` for an interface there and the program that belongs on it.

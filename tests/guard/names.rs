@@ -285,7 +285,7 @@ fn a_forged_answer_is_not_learned() {
     assert_eq!((scene.tried(evil), scene.tried(good)), (Err(EPERM), Ok(())));
     // Somebody else answers a socket that hears everybody. Default deny would not let it, and
     // the guard would answer itself.
-    scene.guard.leave_interfaces();
+    scene.guard.leave_interfaces(&scene.pair.host);
     scene.guard.apply("resolvers: [10.77.0.2]\nrules: [{action: deny, domain: bank.test}]\n");
     scene.client.socket("open", "udp4");
     scene.client.act(&format!("sayto open {PEER_V4}:53 {}", hex(&asked)));

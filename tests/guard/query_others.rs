@@ -4,8 +4,9 @@
 use std::fs;
 use std::os::fd::{AsFd as _, OwnedFd};
 
-use ibsr_guard::dns::{attach_clsact, attach_tcx, attached, find, release, switch_filter};
+use ibsr_guard::dns::{attach_clsact, attach_tcx, attached, find, release, switch, switch_filter};
 use ibsr_tests::bpffs::PinRoot;
+use ibsr_tests::kernel::Release;
 use ibsr_tests::netns::{HOST_IF, Namespace, PEER_V4, PEER_V6, run};
 use ibsr_tests::process::{program, say};
 use ibsr_tests::prog::{Compiled, compilers};
@@ -15,6 +16,9 @@ use test_tag::tag;
 
 use crate::loaded::Guard;
 use crate::resolver::{LOCAL_V4, POLICY, World};
+
+/// The first kernel with links on interfaces.
+const TCX: Release = Release { major: 6, minor: 6 };
 
 /// Lets everything pass, for good.
 const OPERATORS: &str = r#"#include <linux/bpf.h>
@@ -72,8 +76,11 @@ impl Operators {
 #[test]
 fn an_operators_program_behind_sees_what_passes() {
     for is_tcx in [true, false] {
+        if is_tcx && Release::running() < TCX {
+            continue;
+        }
         let mut world = World::new(true);
-        world.guard.leave_interfaces();
+        world.guard.leave_interfaces(&world.pair.host);
         let operators = Operators::attach(&world.pair.host, is_tcx);
         world.guard.judge_queries(&world.pair.host, HOST_IF);
         for _ in 0..3 {
@@ -91,7 +98,7 @@ fn an_operators_program_behind_sees_what_passes() {
 #[test]
 fn a_clsact_filter_answers_and_goes_without_the_operators() {
     let mut world = World::new(true);
-    world.guard.leave_interfaces();
+    world.guard.leave_interfaces(&world.pair.host);
     let dig = |world: &World, name: &str| world.dig(&format!("@{PEER_V4} {name}"));
     assert_eq!(dig(&world, "denied.test").answers.len(), 1);
     let operators = Operators::attach(&world.pair.host, false);
@@ -106,7 +113,8 @@ fn a_clsact_filter_answers_and_goes_without_the_operators() {
     rehearsing.on_interface(&world.pair.host, HOST_IF, |program, found| {
         attach_clsact(program, pins.path(), found).expect("root may attach");
     });
-    assert_eq!(attached(pins.path()).expect("listable"), [HOST_IF]);
+    let here = || world.pair.host.inside(|| attached(pins.path()).expect("listable").there);
+    assert_eq!(here(), [HOST_IF]);
     assert_eq!(dig(&world, "denied.test").answers.len(), 1);
     assert_eq!(operators.seen(), 1);
     let pin = fs::read_dir(pins.path()).expect("listable").next().expect("one pin");
@@ -114,7 +122,7 @@ fn a_clsact_filter_answers_and_goes_without_the_operators() {
     world.guard.on_interface(&world.pair.host, HOST_IF, |program, _| {
         switch_filter(program, &pin).expect("root may");
     });
-    assert_eq!(attached(pins.path()).expect("listable"), [HOST_IF]);
+    assert_eq!(here(), [HOST_IF]);
     assert_eq!(dig(&world, "denied.test").status, "NXDOMAIN");
     assert_eq!(operators.seen(), 1);
     assert_eq!(dig(&world, "other.test").answers.len(), 1);
@@ -129,12 +137,56 @@ fn a_clsact_filter_answers_and_goes_without_the_operators() {
     assert_eq!(operators.seen(), 3);
 }
 
+/// L6: as on kernels without tcx, a filter is known by its program, whatever its interface is called
+/// by now, and one that went with its interface is passed over.
+#[tag(root)]
+#[test]
+fn a_filter_of_an_interface_that_was_renamed_or_deleted_is_told_apart() {
+    const RENAMED: &str = "veth-x";
+    let mut world = World::new(true);
+    world.guard.leave_interfaces(&world.pair.host);
+    let pins = PinRoot::new();
+    fs::create_dir(pins.path()).expect("bpffs is writable");
+    let host = &world.pair.host;
+    let attach = |name: &str| {
+        world.guard.on_interface(host, name, |program, found| {
+            attach_clsact(program, pins.path(), found).expect("root may attach");
+        });
+        let pin = fs::read_dir(pins.path()).expect("listable").next().expect("one pin");
+        pin.expect("listable").path()
+    };
+    let now = || host.inside(|| attached(pins.path()).expect("listable"));
+    let filters = |name: &str| {
+        let said = run(host.command("tc").args(["filter", "show", "dev", name, "egress"])).stdout;
+        String::from_utf8(said).expect("text")
+    };
+    let rename = |from: &str, to: &str| {
+        host.ip_batch(&format!("link set {from} down\nlink set {from} name {to}\n"));
+    };
+
+    let pin = attach(HOST_IF);
+    rename(HOST_IF, RENAMED);
+    assert_eq!((now().there, now().gone), (vec![HOST_IF.to_owned()], vec![]));
+    assert!(filters(RENAMED).contains("ibsr_g_query"), "{}", filters(RENAMED));
+    host.inside(|| release(&pin).expect("it goes"));
+    assert_eq!(filters(RENAMED), "");
+    assert_eq!((now().there, now().gone), (vec![], vec![HOST_IF.to_owned()]));
+    fs::remove_file(&pin).expect("removable");
+
+    rename(RENAMED, HOST_IF);
+    let pin = attach(HOST_IF);
+    host.ip(&format!("link del {HOST_IF}"));
+    assert_eq!((now().there, now().gone), (vec![], vec![HOST_IF.to_owned()]));
+    switch(world.guard.maps().0, pins.path()).expect("it is passed over");
+    host.inside(|| release(&pin).expect("nothing is there"));
+}
+
 /// The program as an operator runs it: names, counts, and nothing left.
 #[tag(root)]
 #[test]
 fn a_rehearsal_with_interfaces_names_them_and_leaves_nothing() {
     let mut world = World::new(false);
-    world.guard.leave_interfaces();
+    world.guard.leave_interfaces(&world.pair.host);
     let (pins, dir) = (PinRoot::new(), TempDir::new().expect("a directory"));
     let policy = dir.path().join("policy.yaml");
     fs::write(&policy, POLICY).expect("writable");

@@ -129,7 +129,12 @@ impl Responder {
                     Ok((bytes, from)) => {
                         let _gone = socket.send_to(&answer(&data[..bytes]), from);
                     }
-                    Err(error) if error.kind() == ErrorKind::WouldBlock => {}
+                    // A receive that has a timeout is not restarted when the thread was stopped.
+                    Err(error)
+                        if matches!(
+                            error.kind(),
+                            ErrorKind::WouldBlock | ErrorKind::Interrupted
+                        ) => {}
                     // The client may be gone before its answer.
                     Err(error) if error.kind() == ErrorKind::ConnectionRefused => {}
                     Err(error) => panic!("the responder cannot receive: {error}"),

@@ -16,6 +16,7 @@ pub mod dns;
 pub mod flow_segments;
 pub mod frames;
 pub mod kernel;
+pub mod lab_evidence;
 pub mod netns;
 pub mod process;
 pub mod prog;

@@ -98,23 +98,33 @@ fn sweeps_carry_the_interfaces_own_counter() {
 }
 
 /// R9: far more sources than entries, all the while: no sweep lists one twice, the law
-/// holds in each, what was lost is counted, and a sweep stays short.
+/// holds in each, what was lost is counted, and a sweep stays short. On a busy machine the
+/// sweeps of a reader may all fall between packets: then it begins again.
 #[tag(root)]
 #[test]
 fn churn_during_sweeps_is_bounded_and_counted() {
     const ENTRIES: u64 = 4096;
+    const TRIES: u64 = 10;
     let wire = Wire::new();
     wire.attach("--max-sources 4096");
-    let running = wire.start("5ms", "");
-    wire.wait_for_sweeps(1);
-    wire.send(50_000, 4);
-    end(running);
-    let story = wire.story();
+    let (mut story, mut sent) = (None, 0);
+    while sent < TRIES * 200_000 {
+        let running = wire.start("5ms", "");
+        wire.wait_for_sweeps(1);
+        wire.send(50_000, 4);
+        end(running);
+        sent += 200_000;
+        let read = story.insert(wire.story());
+        if read.sweeps().any(|(sweep, _)| sweep.during_read > 0) {
+            break;
+        }
+    }
+    let story = story.expect("it was tried");
     let last = story.last();
-    assert_eq!(last.totals.tracked, 200_000);
+    assert_eq!(last.totals.tracked, sent);
     let missed = last.totals.missed() + last.totals.insert_failed;
     assert!(last.evicted >= ENTRIES, "{last:?}");
-    assert_eq!(last.attributed + last.evicted + missed, 200_000);
+    assert_eq!(last.attributed + last.evicted + missed, sent);
     let busy = story.sweeps().filter(|(sweep, _)| sweep.during_read > 0).count();
     assert!(busy > 0, "no sweep met traffic");
     for (sweep, _) in story.sweeps() {

@@ -5,13 +5,14 @@
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::{Mutex, PoisonError};
 
 use ibsr_tests::netns::run;
 use ibsr_tests::process::{Said, program, say};
 use rustix::fs::{FlockOperation, flock};
 use tempfile::TempDir;
 
-use crate::install::install;
+use crate::install::{install, install_guard};
 
 /// What the machine consists of; a change of it makes a new tree.
 const SUITE: &str = "bookworm";
@@ -41,6 +42,13 @@ impl Machine {
         machine
     }
 
+    /// One with the guard, which `make install` leaves out.
+    pub(crate) fn with_guard() -> Self {
+        let machine = Self::new();
+        install_guard(machine.root().as_path(), Path::new("/usr"));
+        machine
+    }
+
     fn root(&self) -> PathBuf {
         self.dir.path().join("root")
     }
@@ -62,6 +70,9 @@ impl Machine {
     /// with the console and our units' journal when the script did not reach its end.
     #[track_caller]
     pub(crate) fn boot(&self, script: &str) {
+        /// The payload of every nspawn of this process has the same cgroup.
+        static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
+        let _one = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
         let marker = self.path("out/done");
         let _first_boot = fs::remove_file(&marker);
         self.write_unit(script);
@@ -120,7 +131,7 @@ Type=oneshot
 StandardOutput=journal+console
 StandardError=journal+console
 ExecStart=/bin/bash /etc/ibsr-test.sh
-ExecStopPost=/bin/sh -c 'journalctl --no-pager --output=short-monotonic --unit=\"ibsr-[ler]*\" > /out/journal'
+ExecStopPost=/bin/sh -c 'journalctl --no-pager --output=short-monotonic --unit=\"ibsr-[gler]*\" > /out/journal'
 ExecStopPost=/bin/systemctl --no-block poweroff
 ";
 

@@ -6,8 +6,17 @@ use ibsr_tests::kernel::{OLDEST, Release};
 /// The one that runs on every kernel, also where the sensor cannot.
 const EVERYWHERE: [&str; 1] = ["kernels"];
 /// Those whose subject is what the kernel does.
-const SUPPORTED: [&str; 8] =
-    ["kernels", "verifier", "prover", "xdp_fixtures", "admission", "cgroup", "reader", "loader"];
+const SUPPORTED: [&str; 9] = [
+    "kernels",
+    "verifier",
+    "prover",
+    "xdp_fixtures",
+    "admission",
+    "cgroup",
+    "reader",
+    "loader",
+    "guard",
+];
 
 /// Test programs for a kernel.
 pub fn tests_for(release: Release) -> &'static [&'static str] {
@@ -35,13 +44,15 @@ const EVEN: &str = "even intervals of 50 and 100 ms: emulated timers are not eve
 const MESSAGES: &str = "six thousand messages, each with a reference: minutes under emulation";
 const CHURN: &str = "a table that changes without pause: a minute and a half under emulation";
 
+const SECONDS: &str = "within seconds, which programs take longer than under emulation";
+
 const fn always(program: &'static str, test: &'static str, reason: &'static str) -> Skip {
     Skip { program, test, before: None, reason }
 }
 
 /// All of them. A row that names no test is an error, so none outlives its test. What is here
 /// for its time alone runs on the machine's own kernel.
-pub const SKIPS: [Skip; 27] = [
+pub const SKIPS: [Skip; 33] = [
     always(
         "prover",
         "fuzz::what_is_proven_and_loaded_passes_every_frame_unchanged",
@@ -92,6 +103,16 @@ pub const SKIPS: [Skip; 27] = [
     always("loader", "cgroup_failed::an_upgrade_that_fails_leaves_what_was_there", EACH_CALL),
     always("loader", "cgroup_crash::killed_during_detach_is_finished_by_the_next", EACH_CALL),
     always("loader", "crash::killed_during_detach_is_finished_by_the_next", EACH_CALL),
+    always("guard", "differential::the_kernel_and_its_twin_judge_alike", MANY_FRAMES),
+    always("guard", "modes::rehearsal_and_enforcement_judge_a_million_packets_alike", MANY_FRAMES),
+    always("guard", "live::a_swap_under_load_gives_no_verdict_of_half_a_policy", RACE),
+    always(
+        "guard",
+        "names::of_five_thousand_names_none_is_denied_when_its_address_is_connected_to",
+        "five thousand names: a minute under emulation",
+    ),
+    always("guard", "lease::expired_evidence_ends_the_lease_and_its_renewal", SECONDS),
+    always("guard", "query_clients::systemd_resolved_takes_the_answers", SECONDS),
     Skip {
         program: "loader",
         test: "life::check_touches_nothing_and_answers",

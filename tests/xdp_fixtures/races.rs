@@ -13,6 +13,10 @@ use test_tag::tag;
 
 const SOURCES: u32 = 20_000;
 
+/// Of the lock of a set a CPU lets go soon, unless its host halts it in between: the other then
+/// gives up, and says so. More often on a busy host, never often.
+const GIVEN_UP: u64 = SOURCES as u64 / 20;
+
 /// How long to wait for the other CPU before the scheduler may run somebody else.
 const SPINS: u32 = 1_000;
 
@@ -69,10 +73,9 @@ fn no_count_is_lost_when_two_cpus_meet_a_new_source() {
         let sensor = load(table, 1 << 16, ADMITS_FIRST);
         on_both_cpus(&sensor, |number| frame(number, flag::SYN, 1));
         let totals = sensor.totals();
-        // Of the lock of a set a CPU lets go soon, unless its host halts it in between: the other
-        // then gives up, and says so.
         let failed = totals.insert_failed;
-        assert!(failed <= if table == Table::Sets { 100 } else { 0 }, "{failed} inserts failed");
+        let few = if table == Table::Sets { GIVEN_UP } else { 0 };
+        assert!(failed <= few, "{failed} inserts failed");
         let entries = sensor.entries();
         assert_eq!(entries.len() as u32, SOURCES, "{table:?}");
         assert!(entries.iter().all(|(.., source)| source.packets == source.syn));
@@ -92,7 +95,7 @@ fn no_count_is_lost_or_doubled_when_two_cpus_knock_for_one_source() {
         on_both_cpus(&sensor, |number| frame(number, flag::SYN, 1));
         let (totals, sources) = (sensor.totals(), sensor.sources());
         assert_eq!(totals.tracked, 2 * u64::from(SOURCES));
-        assert!(totals.insert_failed <= 100, "{totals:?}");
+        assert!(totals.insert_failed <= GIVEN_UP, "{totals:?}");
         assert!(sources.values().all(|source| source.packets == source.syn && source.packets <= 2));
         let attributed = sources.values().map(|source| source.packets).sum();
         assert_eq!(totals.evicted(attributed), Ok(0), "{totals:?}");
