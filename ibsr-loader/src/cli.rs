@@ -10,7 +10,7 @@ use std::time::Duration;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use ibsr_cli::{Format, Generate, LogArgs, parse_duration};
 use ibsr_proto::abi::{DEFAULT_MAX_SOURCES, Evidence, ProofKind, Table, XdpMode};
-use ibsr_proto::pins::{PIN_GROUP, PIN_ROOT, Scope};
+use ibsr_proto::pins::{PIN_GROUP, PIN_ROOT, Scope, ScopeError};
 use ibsr_proto::ports::PortRange;
 
 pub use cgroup::CgroupArgs;
@@ -77,6 +77,7 @@ pub enum Command {
     )]
     Detach {
         /// Scope, as `status` names it; without one, everything and the pin root itself
+        #[arg(value_parser = sensor_scope)]
         scope: Option<Scope>,
         #[command(flatten)]
         pins: PinArgs,
@@ -91,6 +92,7 @@ pub enum Command {
     #[command(after_help = "Examples:\n  ibsr-loader status\n  ibsr-loader status --format json")]
     Status {
         /// Only this scope
+        #[arg(value_parser = sensor_scope)]
         scope: Option<Scope>,
         #[command(flatten)]
         pins: PinArgs,
@@ -306,6 +308,15 @@ impl From<MaxEvidence> for Evidence {
             MaxEvidence::Frozen => Self::Frozen,
             MaxEvidence::Exclusive => Self::Exclusive,
         }
+    }
+}
+
+/// A scope of a sensor: that of the guard is not the loader's.
+fn sensor_scope(text: &str) -> Result<Scope, String> {
+    let scope: Scope = text.parse().map_err(|error: ScopeError| error.to_string())?;
+    match scope.is_guard() {
+        true => Err("no sensor has it: see `ibsr-guard status` and `ibsr-guard disarm`".to_owned()),
+        false => Ok(scope),
     }
 }
 

@@ -6,7 +6,7 @@ use std::fs;
 use std::process::Command;
 
 use ibsr_proto::cgroup_abi::missing;
-use ibsr_tests::process::say;
+use ibsr_tests::process::{program, say};
 use test_tag::tag;
 
 use crate::cgroup_site::{Site, all_pins};
@@ -31,6 +31,15 @@ fn what_is_no_cgroup_is_named_with_where_they_are() {
         assert!(check.stdout.contains("STOPS  cgroup"), "{}", check.stdout);
     }
     assert!(!site.pins.path().exists());
+}
+
+#[test]
+fn the_guard_is_not_the_loaders() {
+    for command in ["detach", "status"] {
+        let mut loader = Command::new(program("ibsr-loader"));
+        let said = say(loader.args([command, "guard"])).expect_code(2);
+        let _said = said.expect_stderr("`ibsr-guard disarm`");
+    }
 }
 
 #[tag(root)]
