@@ -7,6 +7,7 @@
 
 pub mod cgroup;
 pub mod guard;
+mod line;
 pub mod name;
 mod source_read;
 mod source_text;

@@ -7,8 +7,6 @@
 //!
 //! Readers ignore fields and types that they do not know, and count the latter.
 
-use std::borrow::Cow;
-
 use serde::{Deserialize, Serialize};
 
 use crate::addr::SourceAddr;
@@ -220,10 +218,12 @@ impl RowRef<'_> {
     /// Appends the row and a line feed to `out`. Allocates only when `out` must grow.
     pub fn write_to(&self, out: &mut Vec<u8>) {
         match self {
-            Self::Source(source) => super::source_text::write(source, out),
-            _ => serde_json::to_writer(&mut *out, self).expect("rows hold only what JSON can hold"),
+            Self::Source(source) => {
+                super::source_text::write(source, out);
+                out.push(b'\n');
+            }
+            _ => super::line::write(self, out),
         }
-        out.push(b'\n');
     }
 }
 
@@ -253,12 +253,6 @@ pub enum RowError {
     Json(#[from] serde_json::Error),
 }
 
-#[derive(Deserialize)]
-struct TypeOnly<'a> {
-    #[serde(rename = "type", borrow)]
-    kind: Cow<'a, str>,
-}
-
 impl Source {
     /// Reads a line, with or without its line feed, that spells the row exactly as
     /// [`RowRef::write_to`] does; `None` for every other line, also for other spellings of
@@ -279,7 +273,7 @@ impl Row {
         if let Some(source) = Source::from_canonical(line) {
             return Ok(Self::Source(source));
         }
-        let TypeOnly { kind } = serde_json::from_slice(line)?;
+        let super::line::TypeOnly { kind } = serde_json::from_slice(line)?;
         Ok(match kind.as_ref() {
             "header" => Self::Header(serde_json::from_slice(line)?),
             "sweep" => Self::Sweep(serde_json::from_slice(line)?),

@@ -12,6 +12,7 @@ use serde::{Deserialize, Serialize};
 
 use self::words::{ActionName, HookName, Way};
 use super::cgroup::words::{Device, ErrorName, Protocol};
+use super::line::{self, TypeOnly};
 use super::v1::{Footer, Gap, RowError};
 use crate::addr::SourceAddr;
 
@@ -167,8 +168,7 @@ pub enum RowRef<'a> {
 impl RowRef<'_> {
     /// Appends the row and a line feed to `out`. Allocates only when `out` must grow.
     pub fn write_to(&self, out: &mut Vec<u8>) {
-        serde_json::to_writer(&mut *out, self).expect("rows hold only what JSON can hold");
-        out.push(b'\n');
+        line::write(self, out);
     }
 }
 
@@ -189,12 +189,6 @@ pub enum Row {
     Footer(Footer),
     /// A type that this build does not know.
     Unknown(String),
-}
-
-#[derive(Deserialize)]
-struct TypeOnly<'a> {
-    #[serde(rename = "type", borrow)]
-    kind: Cow<'a, str>,
 }
 
 impl Row {
