@@ -238,3 +238,26 @@ fn a_handshake_is_judged_at_the_listener() {
     wait_until("the SYN is dropped", SLACK, || guard.counts(Hook::Ingress).denied > 0);
     assert_eq!(guard.counts(Hook::Ingress).exempt, 0);
 }
+
+/// A socket may fail to connect and listen then: what it accepts came in all the same.
+#[tag(root)]
+#[test]
+fn a_listener_that_was_a_client_before_accepts_what_comes_in() {
+    let (pair, cgroup, outside) = (Pair::new(), Cgroup::new(), Cgroup::new());
+    let mut client = Actor::start_in(&outside, &pair.peer);
+    let mut server = Actor::start_in(&cgroup, &pair.host);
+    let guard = Guard::attach(&cgroup, true);
+    guard.enforce_until(boot_ns() + 50_000_000_000);
+    guard.apply("established: judge\n");
+    server.socket("l", "tcp4");
+    let at = server.address("bind l 10.77.0.1:0");
+    let nobody = server.ask(&format!("connect l {PEER_V4}:1"));
+    assert_eq!(nobody, Err(libc::ECONNREFUSED));
+    server.act("listen l");
+    guard.apply("established: judge\ndefault: {out: deny}\n");
+    client.socket("c", "tcp4");
+    client.act(&format!("connect c {at}"));
+    server.act("accept l a");
+    talk(&mut client, &mut server);
+    assert_eq!(guard.counts(Hook::Egress).denied, 0);
+}

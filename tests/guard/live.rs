@@ -155,7 +155,8 @@ fn when_the_lease_has_ended_everything_passes() {
     actor.act(&send);
 }
 
-/// G5: loopback and the protected list, whatever the policy says.
+/// G5: loopback and the protected list, whatever the policy says. The unspecified address is the
+/// machine itself to whoever asks for it as a peer.
 #[tag(root)]
 #[test]
 fn loopback_and_the_protected_list_are_never_denied() {
@@ -166,14 +167,17 @@ fn loopback_and_the_protected_list_are_never_denied() {
     );
     guard.enforce_until(NEVER);
     let mut actor = scene.actor();
-    for (kind, to) in [("udp4", "127.0.0.1:9"), ("udp6", "[::1]:9"), ("udp4", "10.77.0.2:9")] {
-        actor.socket("u", kind);
+    let (loopback, itself) = (["127.0.0.1:9", "[::1]:9"], ["0.0.0.0:9", "[::]:9"]);
+    for to in [loopback, itself].concat().into_iter().chain(["10.77.0.2:9"]) {
+        actor.socket("u", if to.starts_with('[') { "udp6" } else { "udp4" });
         actor.act(&format!("sendto u {to} 10"));
+        actor.act(&format!("connect u {to}"));
         actor.act("close u");
     }
     actor.socket("u", "udp4");
     assert_eq!(actor.ask("sendto u 10.77.0.3:9 10"), Err(EPERM));
-    assert_eq!(guard.counts(Hook::Sendmsg).exempt, 3);
+    assert_eq!(guard.counts(Hook::Sendmsg).exempt, 5);
+    assert_eq!(guard.counts(Hook::Connect).exempt, 5);
 }
 
 /// A socket that was connected before is judged by its packets, once for each policy: the

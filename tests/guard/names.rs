@@ -171,6 +171,35 @@ fn a_connection_keeps_the_name_that_it_was_made_under() {
     assert_eq!(scene.client.ask(&format!("connect u {to}:9")), Err(EPERM));
 }
 
+/// A socket whose process asked for another peer in vain still has the one before, and its name,
+/// whether it was the guard that refused or the kernel.
+#[tag(root)]
+#[test]
+fn a_peer_that_was_refused_leaves_the_one_before_as_it_was() {
+    let mut scene = Scene::closed("  - {action: allow, domain: example.test}\n");
+    let resolver = scene.resolver(PEER_V4);
+    scene.connect(&resolver);
+    let (to, unreachable) = (ip("10.99.0.1"), ip("240.0.0.1"));
+    scene.find(&resolver, "example.test", TTL_S, to);
+    let sink = scene.pair.peer.inside(|| UdpSocket::bind("0.0.0.0:9").expect("it is free"));
+    scene.client.socket("u", "udp4");
+    scene.client.act(&format!("connect u {to}:9"));
+    scene.find(&resolver, "example.test", TTL_S, unreachable);
+    let refused = scene.client.ask(&format!("connect u {unreachable}:9"));
+    assert!(matches!(refused, Err(libc::ENETUNREACH | libc::EINVAL)), "{refused:?}");
+    scene.client.act("send u 10");
+    assert_eq!(scene.client.ask("connect u 10.99.0.2:9"), Err(EPERM));
+    // What the socket was allowed to ask for last is not its peer, so the name is that of now.
+    scene.client.act("send u 10");
+    scene.client.act(&format!("connect u {to}:9"));
+    scene.expire(to);
+    assert_eq!(scene.client.ask("connect u 10.99.0.2:9"), Err(EPERM));
+    scene.client.act("send u 10");
+    for _ in 0..3 {
+        assert_eq!(sink.recv(&mut [0; 64]).expect("it was sent"), 10);
+    }
+}
+
 /// Also where the answer itself says that there is no such name for this guard: it came by
 /// another way.
 #[tag(root)]

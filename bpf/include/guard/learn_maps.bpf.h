@@ -44,13 +44,19 @@ struct {
 	__uint(map_flags, 0);
 } ibsr_g_asked SEC(".maps");
 
-/* Key: socket. Value: the name of its peer when the process asked for it; no bits when it had
- * none any more. Written by connect, read by the packets. Only for sockets whose peer had a
- * name, and freed with them. */
+/* The name that an address had when it was asked for; no bits when it had none. */
+struct kept {
+	__u8 addr[16];
+	struct ibsr_guard_name_key name;
+	__u32 pad;
+};
+
+/* Key: socket. Value: its peer and the name of that. Written by connect, read by the packets.
+ * Only for sockets one of whose peers had a name, and freed with them. */
 struct {
 	__uint(type, BPF_MAP_TYPE_SK_STORAGE);
 	__type(key, int);
-	__type(value, struct ibsr_guard_name_key);
+	__type(value, struct kept);
 	__uint(max_entries, 0);
 	__uint(map_flags, BPF_F_NO_PREALLOC);
 } ibsr_g_kept SEC(".maps");

@@ -86,7 +86,7 @@ packet_name(const struct ibsr_guard_query *query, struct bpf_sock *sk, const str
 {
 	if (query->direction != IBSR_GUARD_OUT)
 		return NULL;
-	return is_single && g->is_connected ? kept_name(sk) : name_of(query->addr);
+	return is_single && g->is_connected ? kept_name(sk, query->addr) : name_of(query->addr);
 }
 
 /* What is known of a packet before it is judged. */
@@ -112,16 +112,26 @@ static __always_inline int is_past_handshake(const struct bpf_sock *sk)
  * decided about the SYN is decided anew. */
 static __always_inline void note_established(struct bpf_sock *sk, struct guarded *g)
 {
-	__u64 now = bpf_ktime_get_boot_ns();
 	__u8 remote[16];
 	__u16 port;
+	__u64 now;
 
 	if (g->is_established || sk->protocol != IPPROTO_TCP || !is_past_handshake(sk))
 		return;
+	now = bpf_ktime_get_boot_ns();
 	socket_remote(sk, remote, &port);
 	bpf_map_update_elem(&ibsr_g_peers, remote, &now, BPF_ANY);
 	g->is_established = 1;
 	g->turn++;
+}
+
+/* What is accepted begins as a copy of its listener: forgets the peer that this one may have asked
+ * for before it listened. */
+static __always_inline void note_listener(struct guarded *g)
+{
+	g->is_connected = 0;
+	g->is_established = 0;
+	g->cached = 0;
 }
 
 /* Of which policy, and of which of the peers that the socket has had, a verdict is. */
@@ -224,9 +234,8 @@ static __attribute__((noinline)) int weigh_packet(struct __sk_buff *skb, struct 
 
 	if (is_single)
 		note_established(sk, g);
-	else
-		/* What is accepted begins as a copy of its listener. */
-		g->is_established = 0;
+	else if (sk->protocol == IPPROTO_TCP)
+		note_listener(g);
 	if (hook == IBSR_GUARD_EGRESS && seen.is_dns)
 		seen.asks = ibsr_g_ask(skb, generation & 1);
 	if (seen.asks == ASKS_HIDDEN)

@@ -20,6 +20,33 @@ static __always_inline void guard_create(struct bpf_sock *ctx)
 		own(g, generation_in_use());
 }
 
+/* Whether it is the address that stands for this machine itself when it is asked for as a peer. */
+static __always_inline int is_unspecified(const __u8 *addr)
+{
+	const __u32 *word = (const __u32 *)addr;
+
+	if (word[0] | word[1] | word[3])
+		return 0;
+	return !word[2] || word[2] == bpf_htonl(0xffff);
+}
+
+/* What the socket is from now on, when it was allowed to ask. The turn comes last: a packet that
+ * meets half of this keeps a verdict that is of the turn before. */
+static __always_inline void note_allowed(struct guarded *g, struct bpf_sock *sk,
+					 const struct trial *trial)
+{
+	if (trial->hook == IBSR_GUARD_CONNECT) {
+		g->is_connected = 1;
+		g->is_established = 0;
+		keep_name(sk, trial->query.addr, trial->name);
+	} else if (trial->hook == IBSR_GUARD_BINDING) {
+		g->is_bound = trial->query.port != 0;
+	}
+	if (trial->hook != IBSR_GUARD_BINDING && trial->query.port == DNS_PORT)
+		g->has_asked = 1;
+	g->turn++;
+}
+
 /* Judges what is asked with an address. An error, or 0 to allow. */
 static __always_inline __u32 guard_address(struct bpf_sock_addr *ctx, const __u8 *addr, __u32 hook,
 					   __u8 direction)
@@ -35,6 +62,7 @@ static __always_inline __u32 guard_address(struct bpf_sock_addr *ctx, const __u8
 	struct bpf_sock *sk = ctx->sk;
 	struct guarded fallback = {}, *g = NULL;
 	__u64 verdict;
+	__u32 error;
 
 	if (!counts)
 		return 0;
@@ -43,25 +71,20 @@ static __always_inline __u32 guard_address(struct bpf_sock_addr *ctx, const __u8
 	if (!g)
 		g = &fallback;
 	own(g, trial.generation);
-	if (hook == IBSR_GUARD_CONNECT) {
-		g->is_connected = 1;
-		g->is_established = 0;
-	} else if (hook == IBSR_GUARD_BINDING) {
-		g->is_bound = ctx->user_port != 0;
-	}
-	if (hook != IBSR_GUARD_BINDING && ctx->user_port == bpf_htons(DNS_PORT))
-		g->has_asked = 1;
-	if (hook == IBSR_GUARD_CONNECT)
-		trial.name = keep_name(sk, addr);
-	else if (hook == IBSR_GUARD_SENDMSG)
-		trial.name = name_of(addr);
-	g->turn++;
 	__builtin_memcpy(trial.query.addr, addr, sizeof(trial.query.addr));
+	if (hook != IBSR_GUARD_BINDING) {
+		if (is_unspecified(addr))
+			mapped(trial.query.addr, bpf_htonl(INADDR_LOOPBACK));
+		trial.name = name_of(trial.query.addr);
+	}
 	trial.query.exe = g->exe;
 	trial.query.uid = g->uid;
 	trial.query.cgroup_id = g->cgroup_id;
 	trial.socket = bpf_get_socket_cookie(ctx);
-	return judge(&trial, 1, counts, &verdict);
+	error = judge(&trial, 1, counts, &verdict);
+	if (!error)
+		note_allowed(g, sk, &trial);
+	return error;
 }
 
 /* bpf_set_retval() with its argument as wide as a register: 7.3 wants to see that it is an

@@ -269,10 +269,11 @@ fn worse(one: Fate, other: Fate) -> Fate {
     if rank(&other) < rank(&one) { other } else { one }
 }
 
-/// 127.0.0.0/8 and ::1, as `guard/judge.bpf.h` has it.
+/// 127.0.0.0/8 and `::1`, as `guard/judge.bpf.h` has it, and the unspecified address, which as a
+/// peer is this machine: `guard/process.bpf.h`.
 fn is_loopback(addr: SourceAddr) -> bool {
     match addr.to_ip() {
-        IpAddr::V4(v4) => v4.octets()[0] == 127,
-        IpAddr::V6(v6) => v6.is_loopback(),
+        IpAddr::V4(v4) => v4.is_loopback() || v4.is_unspecified(),
+        IpAddr::V6(v6) => v6.is_loopback() || v6.is_unspecified(),
     }
 }
