@@ -223,6 +223,7 @@ fn every_constant_is_that_of_its_twin() {
         ("PROBE_GUARD_PORT_ROWS", i64::from(guard::PORT_ROWS)),
         ("PROBE_GUARD_LEASE_S", i64::from(guard_control::MAX_LEASE_S)),
         ("PROBE_GUARD_PEER_S", i64::from(guard_control::PEER_S)),
+        ("PROBE_GUARD_GENERATIONS", i64::from(guard_control::GENERATIONS)),
         ("PROBE_GUARD_PEERS", i64::from(guard_control::PEERS)),
     ];
     let expected = expected.map(|(name, value)| (name.to_owned(), value)).into();

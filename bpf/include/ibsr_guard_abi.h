@@ -13,6 +13,7 @@
 #define IBSR_GUARD_LEAVES	 1024 /* of one policy */
 #define IBSR_GUARD_WORDS	 (IBSR_GUARD_LEAVES / 64)
 #define IBSR_GUARD_NAME_BYTES	 256 /* RFC 1035: at most 254 before the root */
+#define IBSR_GUARD_GENERATIONS	 2   /* in use, and the one before or next */
 #define IBSR_GUARD_SLOTS	 3   /* in use, next, and one to wait with */
 #define IBSR_GUARD_DIMENSIONS	 7
 #define IBSR_GUARD_PROTOCOL_ROWS (3 * 256)
@@ -153,6 +154,16 @@ struct ibsr_guard_evidence {
 	__u64 armed_at_boot_ns;
 };
 
+/* What a generation judges by, for who reads the records; no program reads it. */
+struct ibsr_guard_generation {
+	__u64 number;	     /* 0: nobody said it */
+	__u64 since_boot_ns; /* in use, at every hook */
+	__u64 cgroup_id;     /* that the guard is attached to */
+	__u8 policy_sha256[32];
+	__u8 identities_sha256[32];
+	__u8 object_sha256[32];
+};
+
 /* Of one hook, one CPU. What is judged is in one of the first five. */
 struct ibsr_guard_counts {
 	__u64 exempt;	  /* loopback, protected, established, no socket of ours */
@@ -190,6 +201,7 @@ _Static_assert(sizeof(struct ibsr_guard_query) == 48, "ABI");
 _Static_assert(sizeof(struct ibsr_guard_control) == 48, "ABI");
 _Static_assert(sizeof(struct ibsr_guard_spent) == 24, "ABI");
 _Static_assert(sizeof(struct ibsr_guard_evidence) == 72, "ABI");
+_Static_assert(sizeof(struct ibsr_guard_generation) == 120, "ABI");
 _Static_assert(sizeof(struct ibsr_guard_counts) == 56, "ABI");
 _Static_assert(sizeof(struct ibsr_guard_record) == 104, "ABI");
 

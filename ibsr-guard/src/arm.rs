@@ -23,6 +23,7 @@ use tracing::info;
 
 use crate::bundle::{self, Bundle};
 use crate::clock;
+use crate::generation;
 use crate::machine::{Machine, cgroup_mount, read_policy};
 use crate::object::with_enforcement;
 use crate::pinned::{self, EVIDENCE, Pinned, SPENT, open_attached};
@@ -194,12 +195,13 @@ fn enforce(
         };
         write_control(&map, &off)?;
         pinned::write(pinned, EVIDENCE, &evidence(bundle))?;
-        install(pinned, compiled, &policy.protected)?;
+        let number = install(pinned, compiled, &policy.protected)?;
         for (mut link, program) in links {
             link.update_prog(&program)
                 .context("failed to switch a link to the program that can deny")?;
         }
         dns::switch(object, &pinned.0)?;
+        generation::say(pinned, number, policy, pinned::cgroup_id(pinned)?)?;
         let evidence: Evidence = pinned::only(pinned, EVIDENCE)?;
         let now_boot_ns = clock::boot_ns();
         let lease_until_boot_ns = (now_boot_ns + bounds.lease_ns).min(evidence.expires_boot_ns);

@@ -4,7 +4,7 @@
 
 use std::fs::{self, DirBuilder, File};
 use std::io;
-use std::os::unix::fs::DirBuilderExt as _;
+use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result, bail};
@@ -19,6 +19,7 @@ use rustix::fs::{CWD, RenameFlags, renameat_with};
 use rustix::process::getegid;
 use tracing::{debug, info};
 
+use crate::generation;
 use crate::machine::{Machine, read_policy};
 use crate::object::{Loaded, attach, pin_maps, with_rehearsal};
 use crate::pinned::{self, DIR, NEXT, Pinned, SPENT, open_attached};
@@ -92,11 +93,13 @@ fn prepare(
         // From here on only the program says what was spent.
         maps.map(SPENT)?.freeze().context("failed to freeze the budget")?;
         write_control(&maps.map(CONTROL)?, &Control { seed, ..Control::default() })?;
-        let generation = install(&maps, compiled, &policy.protected)?;
+        let number = install(&maps, compiled, &policy.protected)?;
         pin_maps(object, dir)?;
         attach(object, target, dir, LINK_PREFIX)?;
         dns::attach(object, dir, interfaces)?;
-        Ok(generation)
+        let cgroup = target.metadata().context("failed to look at the cgroup")?;
+        generation::say(&Loaded(object), number, policy, cgroup.ino())?;
+        Ok(number)
     })
 }
 
@@ -118,8 +121,9 @@ pub fn apply(path: &Path, root: &Path, dry_run: bool) -> Result<Answer> {
         info!(rules = policy.rules.len(), "would apply");
         return Ok(Answer::Yes);
     }
-    let generation = install(&pinned, &compiled, &policy.protected)?;
-    info!(generation, rules = policy.rules.len(), "applied");
+    let number = install(&pinned, &compiled, &policy.protected)?;
+    generation::say(&pinned, number, &policy, pinned::cgroup_id(&pinned)?)?;
+    info!(generation = number, rules = policy.rules.len(), "applied");
     Ok(Answer::Yes)
 }
 

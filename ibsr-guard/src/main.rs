@@ -19,6 +19,7 @@ mod bundle;
 mod check;
 mod cli;
 mod clock;
+mod generation;
 mod machine;
 mod object;
 mod pinned;

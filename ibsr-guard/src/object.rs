@@ -116,10 +116,11 @@ fn is_pinned(name: &str) -> bool {
 
 /// What the group of the pin root may read, with the mode of the pin. To write into a ring of
 /// records from user space is impossible, but to read it is to say how far.
-const READ_BY_GROUP: [(&str, u32); 3] = [
+const READ_BY_GROUP: [(&str, u32); 4] = [
     (pins::GUARD_RECORDS, pins::MAPPED_MODE),
     (pins::GUARD_COUNTS, pins::MAP_MODE),
     (pins::GUARD_CONTROL, pins::MAP_MODE),
+    (pins::GUARD_GENERATION, pins::MAP_MODE),
 ];
 
 /// Pins every map below `dir`: user space reads some, and the enforcing programs share all.

@@ -16,6 +16,8 @@ use crate::guard_abi::Query;
 pub const MAX_LEASE_S: u32 = 60;
 /// How long a handshake makes the other end a peer whose denial costs budget, in seconds.
 pub const PEER_S: u32 = 3_600;
+/// Generations that something is said of: that in use, and the one before or next.
+pub const GENERATIONS: u32 = 2;
 /// Peers that are remembered, the latest ones.
 pub const PEERS: u32 = 65_536;
 
@@ -72,6 +74,25 @@ abi_struct! {
         budget_denials: u64,
         /// When it was armed, on the boot clock.
         armed_at_boot_ns: u64,
+    }
+}
+
+abi_struct! {
+    /// What a generation of the policy judges by; only user space reads it.
+    #[derive(Default)]
+    "ibsr_guard_generation" => Generation {
+        /// Its number; 0 when nobody said it.
+        number: u64,
+        /// Since when it is in use at every hook, on the boot clock.
+        since_boot_ns: u64,
+        /// Id of the cgroup that the guard is attached to.
+        cgroup_id: u64,
+        /// SHA-256 of the canonical text of the policy.
+        policy_sha256: [u8; 32],
+        /// SHA-256 of what the machine called those whom it names.
+        identities_sha256: [u8; 32],
+        /// SHA-256 of the object that the programs are from.
+        object_sha256: [u8; 32],
     }
 }
 
@@ -134,8 +155,14 @@ abi_struct! {
 }
 
 /// Every struct besides those of the policy, in the header's order.
-pub const CONTROL_LAYOUTS: [Layout; 5] =
-    [Control::LAYOUT, Spent::LAYOUT, Evidence::LAYOUT, Counts::LAYOUT, Record::LAYOUT];
+pub const CONTROL_LAYOUTS: [Layout; 6] = [
+    Control::LAYOUT,
+    Spent::LAYOUT,
+    Evidence::LAYOUT,
+    Generation::LAYOUT,
+    Counts::LAYOUT,
+    Record::LAYOUT,
+];
 
 impl Control {
     /// Whether the program carries denials out at `now_boot_ns`, as far as this word says.

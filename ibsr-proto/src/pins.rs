@@ -106,6 +106,8 @@ pub const GUARD_RECORDS: &str = "ibsr_g_records";
 pub const GUARD_COUNTS: &str = "ibsr_g_counts";
 /// Pin of the guard's control word.
 pub const GUARD_CONTROL: &str = "ibsr_g_control";
+/// Pin of what the guard's generations judge by.
+pub const GUARD_GENERATION: &str = "ibsr_g_generation";
 /// Empty directory beside the pins of the guard. Who consumes the ring holds its lock: two would
 /// tear the records apart. The guard's own directory is locked by whoever changes the guard.
 pub const GUARD_CONSUMER: &str = "consumer";

@@ -57,6 +57,7 @@ enum abi_constants {
 	PROBE_GUARD_PORT_ROWS = IBSR_GUARD_PORT_ROWS,
 	PROBE_GUARD_LEASE_S = IBSR_GUARD_LEASE_S,
 	PROBE_GUARD_PEER_S = IBSR_GUARD_PEER_S,
+	PROBE_GUARD_GENERATIONS = IBSR_GUARD_GENERATIONS,
 	PROBE_GUARD_PEERS = IBSR_GUARD_PEERS,
 };
 
@@ -83,5 +84,6 @@ struct ibsr_guard_learned probe_guard_learned;
 struct ibsr_guard_control probe_guard_control;
 struct ibsr_guard_spent probe_guard_spent;
 struct ibsr_guard_evidence probe_guard_evidence;
+struct ibsr_guard_generation probe_guard_generation;
 struct ibsr_guard_counts probe_guard_counts;
 struct ibsr_guard_record probe_guard_record;

@@ -44,6 +44,16 @@ struct {
 	__uint(map_flags, 0);
 } ibsr_g_evidence SEC(".maps");
 
+/* Key: lowest bit of a generation. Value: struct ibsr_guard_generation. Written and read by user
+ * space. */
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__type(key, __u32);
+	__type(value, struct ibsr_guard_generation);
+	__uint(max_entries, IBSR_GUARD_GENERATIONS);
+	__uint(map_flags, 0);
+} ibsr_g_generation SEC(".maps");
+
 /* Key: address of the other end. Value: boot time at which a connection with it was first seen
  * past its handshake. Written and read by the programs. When it is full the oldest go. */
 struct {

@@ -5,12 +5,12 @@
 use std::fs::{self, File};
 use std::path::Path;
 
-use ibsr_proto::guard_control::{Control, Counts, Hook};
+use ibsr_proto::guard_control::{Control, Counts, GENERATIONS, Generation, Hook};
 use ibsr_proto::pins;
 use libbpf_rs::{MapCore as _, MapFlags, MapHandle, MapType};
 use rustix::fs::{FlockOperation, flock};
 use rustix::io::Errno;
-use zerocopy::FromBytes as _;
+use zerocopy::FromBytes;
 
 use crate::pin::{FOR_MAPPING, Identity, PinError, Shape, open_error, open_map, settled};
 
@@ -25,11 +25,21 @@ const CONTROL_SHAPE: Shape = Shape {
     key_bytes: size_of::<u32>(),
     value_bytes: size_of::<Control>(),
 };
+const GENERATION_SHAPE: Shape = Shape {
+    map_type: MapType::Array,
+    key_bytes: size_of::<u32>(),
+    value_bytes: size_of::<Generation>(),
+};
 
 /// Pins that are read, and the directory whose lock is held. Links are none of them: an arming
 /// puts other programs behind them, and the maps go on.
-const PINS: [&str; 4] =
-    [pins::GUARD_RECORDS, pins::GUARD_COUNTS, pins::GUARD_CONTROL, pins::GUARD_CONSUMER];
+const PINS: [&str; 5] = [
+    pins::GUARD_RECORDS,
+    pins::GUARD_COUNTS,
+    pins::GUARD_CONTROL,
+    pins::GUARD_GENERATION,
+    pins::GUARD_CONSUMER,
+];
 
 /// Which files the pins under `dir` are.
 ///
@@ -57,6 +67,7 @@ pub struct Pinned {
     pub id: u32,
     counts: MapHandle,
     control: MapHandle,
+    generation: MapHandle,
     identity: Identity,
     /// Its lock is held for as long as it is open.
     _consumer: File,
@@ -82,6 +93,7 @@ impl Pinned {
             records,
             counts: open_map(&dir.join(pins::GUARD_COUNTS), COUNTS_SHAPE, read_only)?,
             control: open_map(&dir.join(pins::GUARD_CONTROL), CONTROL_SHAPE, read_only)?,
+            generation: open_map(&dir.join(pins::GUARD_GENERATION), GENERATION_SHAPE, read_only)?,
             identity,
             _consumer: lock(&dir.join(pins::GUARD_CONSUMER))?,
         })
@@ -98,10 +110,18 @@ impl Pinned {
     /// # Errors
     /// [`PinError::Read`].
     pub fn control(&self) -> Result<Control, PinError> {
-        let read = self.control.lookup(&0_u32.to_ne_bytes(), MapFlags::ANY);
-        let bytes = read.map_err(|source| PinError::Read { name: pins::GUARD_CONTROL, source })?;
-        let bytes = bytes.expect("entry 0 of an array always exists");
-        Ok(Control::read_from_bytes(&bytes).expect("the value size was checked"))
+        entry(&self.control, 0, pins::GUARD_CONTROL)
+    }
+
+    /// What generation `number` judges by; none when nobody said it, or it is not the latest one
+    /// or the one before.
+    ///
+    /// # Errors
+    /// [`PinError::Read`].
+    pub fn generation(&self, number: u64) -> Result<Option<Generation>, PinError> {
+        let slot = u32::try_from(number % u64::from(GENERATIONS)).expect("a small number");
+        let found: Generation = entry(&self.generation, slot, pins::GUARD_GENERATION)?;
+        Ok((number != 0 && found.number == number).then_some(found))
     }
 
     /// Counts of a hook over all CPUs.
@@ -118,6 +138,14 @@ impl Pinned {
         };
         Ok(Counts::sum(&cpus.iter().map(of_cpu).collect::<Vec<_>>()))
     }
+}
+
+/// An entry of an array.
+fn entry<T: FromBytes>(map: &MapHandle, key: u32, name: &'static str) -> Result<T, PinError> {
+    let read = map.lookup(&key.to_ne_bytes(), MapFlags::ANY);
+    let bytes = read.map_err(|source| PinError::Read { name, source })?;
+    let bytes = bytes.expect("every entry of an array exists");
+    Ok(T::read_from_bytes(&bytes).expect("the value size was checked"))
 }
 
 /// The lock is that of a directory of the guard's: it excludes readers with other spools too.

@@ -3,13 +3,14 @@
 
 use std::borrow::Cow;
 
+use ibsr_proto::abi::hex;
 use ibsr_proto::addr::SourceAddr;
 use ibsr_proto::guard_abi::DEFAULT_RULE;
-use ibsr_proto::guard_control::{Counts, Hook, Record};
+use ibsr_proto::guard_control::{Counts, Generation, Hook, Record};
 use ibsr_proto::pins;
 use ibsr_proto::snapshot::cgroup::words::{Device, ErrorName, Protocol};
 use ibsr_proto::snapshot::guard::words::{ActionName, HookName, Way};
-use ibsr_proto::snapshot::guard::{Count, RowRef, Sweep, Verdict};
+use ibsr_proto::snapshot::guard::{Count, PolicyInUse, RowRef, Sweep, Verdict};
 use libbpf_rs::RingBufferBuilder;
 use zerocopy::FromBytes as _;
 
@@ -42,7 +43,9 @@ pub fn read(
     let control = pinned.control()?;
     // Tells whether the counts can be read before anything is consumed.
     pinned.counts(Hook::Connect)?;
+    let generation = pinned.generation(control.generation)?;
     paths.begin_sweep();
+    let policy = generation.map(|generation| in_use(paths, &generation, start));
     let (mut verdicts, mut unread) = (0, 0);
     consume(pinned, |bytes| match Record::ref_from_prefix(bytes) {
         Ok((record, _)) => {
@@ -69,6 +72,7 @@ pub fn read(
         unread,
         records_lost,
         generation: control.generation,
+        policy,
         is_enforced: control.is_enforced != 0,
         lease_until_boot_ns: control.lease_until_boot_ns,
         arming: control.arming,
@@ -77,6 +81,19 @@ pub fn read(
         attached: false,
         read_us: boot_ns().saturating_sub(start) / 1_000,
     })
+}
+
+fn in_use(paths: &mut Paths, generation: &Generation, now_boot_ns: u64) -> PolicyInUse {
+    let _known_now = paths.get(generation.cgroup_id, now_boot_ns);
+    let place = paths.known(generation.cgroup_id);
+    PolicyInUse {
+        since_boot_ns: generation.since_boot_ns,
+        policy_sha256: hex(&generation.policy_sha256),
+        identities_sha256: hex(&generation.identities_sha256),
+        object_sha256: hex(&generation.object_sha256),
+        cgroup_id: generation.cgroup_id,
+        cgroup_path: place.map(|place| place.path.to_string()),
+    }
 }
 
 /// A program submits a record and then counts it, so one for each CPU may be ahead.

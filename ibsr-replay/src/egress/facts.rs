@@ -6,6 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use ibsr_proto::addr::SourceAddr;
 
+use super::rehearsal::Compared;
 use super::twin::Fate;
 use crate::fold::id::StreamId;
 use crate::fold::window::Stretch;
@@ -134,6 +135,8 @@ pub struct Facts {
     pub streams: BTreeMap<StreamId, StreamFacts>,
     /// Measurements of behaviour that passed a limit.
     pub findings: Findings,
+    /// Flows that a guard has judged too.
+    pub compared: Compared,
 }
 
 /// More pairs than are held.
@@ -156,6 +159,7 @@ impl Facts {
             self.streams.entry(id).or_default().join(stream);
         }
         self.findings.join(&other.findings);
+        self.compared.join(other.compared);
         if self.pairs.len() > MAX_PAIRS { Err(TooManyPairs) } else { Ok(()) }
     }
 }

@@ -13,6 +13,8 @@ const MAX_GAPS_PPM: u64 = 10_000;
 const MAX_REJECTED_PPM: u64 = 1_000;
 /// Part of the flows that may be without a verdict.
 const MAX_UNJUDGED_PPM: u64 = 1_000;
+/// How long the guard has to rehearse: what a day brings it has met.
+const MIN_REHEARSED_DAYS: u64 = 1;
 /// The worst day may be so many times the limit.
 const WORST_DAY: u64 = 3;
 
@@ -38,7 +40,9 @@ pub(super) struct Measured {
     pub(super) cut_off: u64,
     pub(super) clients_lost: u64,
     pub(super) denials: u64,
+    pub(super) rehearsed_days: u64,
     pub(super) rehearsed: u64,
+    pub(super) rehearsed_needed: u64,
     /// None where nothing was rehearsed: then there is nothing to differ.
     pub(super) differences: Option<u64>,
     pub(super) records_lost: u64,
@@ -58,12 +62,20 @@ pub(super) fn gates(m: &Measured) -> Vec<Gate> {
         "ways in which the policy denies",
     ));
     gates.push(least(
+        "rehearsed_days",
+        GateKind::Trial,
+        Unit::Days,
+        Some(m.rehearsed_days),
+        MIN_REHEARSED_DAYS,
+        "whole days in which the guard rehearsed this policy",
+    ));
+    gates.push(least(
         "rehearsed",
         GateKind::Trial,
         Unit::Count,
         Some(m.rehearsed),
-        1,
-        "rehearsals of this policy by the guard in the same time",
+        m.rehearsed_needed,
+        "flows that the guard has judged too",
     ));
     gates
 }

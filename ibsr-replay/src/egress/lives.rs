@@ -13,7 +13,9 @@ use ibsr_proto::guard_abi::Direction;
 use ibsr_proto::snapshot::Gap;
 use ibsr_proto::snapshot::cgroup::{Behaviour, Flow, FlowLife, Header, Owner, Sweep};
 
+use super::below::is_below;
 use super::facts::{Counted, Facts, Pair, StreamFacts};
+use super::rehearsal::{Compared, FlowId, Rehearsed};
 use super::twin::{Ask, Fate, Subject, Twin, Why};
 use crate::fold::horizon::{DAY_MS, Partition};
 use crate::fold::id::StreamId;
@@ -50,6 +52,7 @@ struct Life {
 #[derive(Debug)]
 pub struct EgressFold<'a> {
     twin: &'a Twin,
+    rehearsed: Option<&'a Rehearsed>,
     stream: StreamId,
     /// Path of the cgroup that is asked about, without slashes at its ends.
     scope: &'a str,
@@ -66,9 +69,15 @@ pub struct EgressFold<'a> {
 impl<'a> EgressFold<'a> {
     /// Of one stream, only lives of this share of all and of processes in `scope` or below it.
     #[must_use]
-    pub fn new(twin: &'a Twin, stream: StreamId, scope: &'a str, partition: Partition) -> Self {
+    pub fn new(
+        (twin, rehearsed): (&'a Twin, Option<&'a Rehearsed>),
+        stream: StreamId,
+        scope: &'a str,
+        partition: Partition,
+    ) -> Self {
         Self {
             twin,
+            rehearsed,
             stream,
             scope: scope.trim_matches('/'),
             observed: String::new(),
@@ -193,20 +202,29 @@ impl<'a> EgressFold<'a> {
         self.facts.cover = unite(std::mem::take(&mut self.facts.cover));
         let mut fates: HashMap<Subject, Fate> = HashMap::new();
         let mut pairs: BTreeMap<Pair, Counted> = BTreeMap::new();
-        for life in std::mem::take(&mut self.lives).into_values().flatten() {
+        let mut compared = Compared::default();
+        for (id, life) in std::mem::take(&mut self.lives) {
+            let Some(life) = life else { continue };
             let cgroup = self.paths.get(&life.cgroup_id);
             let Some(is_known) = self.holds(cgroup) else { continue };
             let subject = subject(&life, cgroup.cloned());
-            let fate = if is_known {
-                *fates.entry(subject).or_insert_with_key(|subject| self.twin.judge(subject))
-            } else {
-                Fate::Unjudged(Why::Cgroup)
+            let flow = flow_id(&self.stream, &id, &life, &subject.asks);
+            let fate = match (is_known, fates.get(&subject)) {
+                (false, _) => Fate::Unjudged(Why::Cgroup),
+                (true, Some(fate)) => *fate,
+                (true, None) => self.twin.judge(&subject),
             };
+            if let Some(rehearsed) = self.rehearsed {
+                compared.flow(rehearsed, flow, fate);
+            }
+            if is_known {
+                fates.insert(subject, fate);
+            }
             let (pair, counted) = book(life, &self.stream.host, fate);
             pairs.entry(pair).or_default().join(&counted);
         }
         let streams = BTreeMap::from([(self.stream, self.facts)]);
-        Facts { pairs, streams, findings: self.findings }
+        Facts { pairs, streams, findings: self.findings, compared }
     }
 
     /// Whether a process of that cgroup is asked about; none when it is not, `false` when nobody
@@ -214,14 +232,8 @@ impl<'a> EgressFold<'a> {
     fn holds(&self, cgroup: Option<&String>) -> Option<bool> {
         let is_all = self.scope == self.observed.trim_matches('/');
         let Some(path) = cgroup else { return Some(is_all) };
-        let is_below = |path: &str| {
-            let rest = path.trim_matches('/').strip_prefix(self.scope);
-            rest.is_some_and(|rest| {
-                self.scope.is_empty() || rest.is_empty() || rest.starts_with('/')
-            })
-        };
         // Who was moved out after it made its socket is still under the sensor, and the guard.
-        (is_all || is_below(path)).then_some(true)
+        (is_all || is_below(path, self.scope)).then_some(true)
     }
 }
 
@@ -262,6 +274,17 @@ fn life_of(
         born_unix_ms,
         last_unix_ms: unix_ms(flow.last_boot_ns, time),
         now,
+    }
+}
+
+fn flow_id<'a>(stream: &'a StreamId, id: &FlowLife, life: &Life, asks: &'a [Ask]) -> FlowId<'a> {
+    FlowId {
+        boot_id: &stream.boot_id,
+        socket: id.socket,
+        addr: life.addr,
+        protocol: life.protocol,
+        born_boot_ns: id.born_boot_ns,
+        asks,
     }
 }
 

@@ -299,15 +299,23 @@ pub struct EgressStream {
 /// What a guard said that rehearsed the same policy in the same time, beside what was predicted.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 pub struct Rehearsal {
+    /// SHA-256 of each object that its programs were from.
+    pub object_sha256: Vec<String>,
+    /// Time in which it judged by this policy.
+    pub covered_ms: u64,
     /// Records of verdicts that were read.
     pub records: u64,
     /// Records that the ring had no room for.
     pub records_lost: u64,
     /// Records of another policy, which were left out.
     pub records_other: u64,
-    /// Flows that the guard would have denied.
+    /// Records that are about no flow: binds, questions, DNS that could not be read.
+    pub records_apart: u64,
+    /// Flows that began in that time and have a prediction.
+    pub flows: u64,
+    /// Of these, flows that the guard would have denied.
     pub recorded: u64,
-    /// Flows that were predicted to be.
+    /// Of these, flows that were predicted to be.
     pub predicted: u64,
     /// Predicted, and the guard said nothing.
     pub only_predicted: u64,
@@ -315,7 +323,9 @@ pub struct Rehearsal {
     pub only_recorded: u64,
     /// By another rule than predicted.
     pub other_rule: u64,
-    /// Denied in earnest.
+    /// What was recorded of connections that never became a flow.
+    pub without_flow: u64,
+    /// What was denied in earnest.
     pub denied: u64,
 }
 

@@ -13,9 +13,11 @@ use super::model::{
     DataLoss, EgressDay, EgressReport, EgressRule, EgressSettings, EgressStream, EgressSurface,
     FlowTotals, MAX_LISTED, Rehearsal, SCHEMA,
 };
+use super::rehearsal::Rehearsed;
 use super::twin::{Fate, Twin};
 use super::units::{Flags, Unit, Units, Who, units};
 use super::words;
+use crate::fold::horizon::DAY_MS;
 use crate::judge::gates::{MIN_DAYS, canary_percent, conclude};
 use crate::judge::streams::ppm;
 use crate::judge::words::date;
@@ -80,7 +82,7 @@ pub fn report(
     twin: &Twin,
     facts: &Facts,
     mut input: Input,
-    rehearsal: Option<Rehearsal>,
+    rehearsed: Option<&Rehearsed>,
 ) -> EgressReport {
     let streams = || facts.streams.values();
     input.sweeps = streams().map(|stream| stream.sweeps).sum();
@@ -92,6 +94,7 @@ pub fn report(
     let days = days(facts, &units);
     let surface = surface(about, &units, &days);
     let lost = data_loss(facts);
+    let rehearsal = rehearsed.map(|rehearsed| rehearsed.told(&facts.compared));
     let measured = measured(about, twin, facts, &input, (&flows, &surface, &lost), &rehearsal);
     let observed_days = measured.days;
     let plan = plan_of(about, &surface.destinations, observed_days);
@@ -265,9 +268,11 @@ fn measured(
         cut_off: surface.applications_cut_off,
         clients_lost: surface.clients_lost,
         denials: twin.denials(),
-        rehearsed: u64::from(rehearsal.is_some()),
+        rehearsed_days: rehearsal.as_ref().map_or(0, |said| said.covered_ms / DAY_MS),
+        rehearsed: rehearsal.as_ref().map_or(0, |said| said.flows),
+        rehearsed_needed: needed(0, connection_limit_ppb, alpha_ppb),
         differences: rehearsal.as_ref().map(Rehearsal::differences),
-        records_lost: rehearsal.as_ref().map_or(0, |rehearsal| rehearsal.records_lost),
+        records_lost: rehearsal.as_ref().map_or(0, |said| said.records_lost),
         limit_ppb,
         connection_limit_ppb,
     }

@@ -10,10 +10,11 @@ use anyhow::{Context as _, ensure};
 use ibsr_evidence::{
     GUARD_SCHEMA, GuardLimits, GuardManifest, Item, LIFETIME_S, MAX_INTEGER, Period, Subject, root,
 };
+use ibsr_replay::egress::below::is_below;
 use ibsr_replay::egress::model::Rehearsal;
 use jiff::{SignedDuration, Timestamp};
 
-use super::{Made, fold};
+use super::Made;
 use crate::bundle::claims::{gate, inputs, verdict};
 
 /// What `ibsr-guard subject` printed.
@@ -48,11 +49,14 @@ pub fn check_subject(subject: &Subject, made: &Made) -> anyhow::Result<()> {
     same("host", subject.host.clone(), report.host.clone())?;
     let cgroup = subject.cgroup.trim_matches('/');
     ensure!(
-        fold::is_below(cgroup, &report.cgroup) && fold::is_below(&report.cgroup, cgroup),
+        is_below(cgroup, &report.cgroup) && is_below(&report.cgroup, cgroup),
         "failed to seal the report: the subject is about the cgroup `{cgroup}`, the report about `{}`\nhint: \
          `--cgroup {cgroup}`",
         report.cgroup
     );
+    for object in report.rehearsal.iter().flat_map(|said| &said.object_sha256) {
+        same("program of the guard", subject.object_sha256.to_string(), object.clone())?;
+    }
     let identities = made.identities_sha256.context(
         "failed to seal the report: nobody looked up whom the policy names\nhint: `--identities here` on the machine",
     )?;

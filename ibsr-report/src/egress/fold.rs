@@ -7,8 +7,10 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use anyhow::{Context as _, bail};
 use ibsr_proto::snapshot::cgroup::Row;
+use ibsr_replay::egress::below::is_below;
 use ibsr_replay::egress::facts::Facts;
 use ibsr_replay::egress::lives::EgressFold;
+use ibsr_replay::egress::rehearsal::Rehearsed;
 use ibsr_replay::egress::twin::Twin;
 use ibsr_replay::fold::horizon::Partition;
 use ibsr_replay::fold::id::StreamId;
@@ -73,13 +75,6 @@ pub fn choose<'a>(flows: &'a [FlowSegment], wanted: Option<&str>) -> anyhow::Res
     }
 }
 
-/// Whether a cgroup is `above` or below it.
-pub fn is_below(path: &str, above: &str) -> bool {
-    let above = above.trim_matches('/');
-    let rest = path.trim_matches('/').strip_prefix(above);
-    rest.is_some_and(|rest| above.is_empty() || rest.is_empty() || rest.starts_with('/'))
-}
-
 /// Folds everything that was chosen.
 ///
 /// # Errors
@@ -87,7 +82,7 @@ pub fn is_below(path: &str, above: &str) -> bool {
 /// pairs than can be held.
 pub fn fold(
     chosen: &Chosen<'_>,
-    twin: &Twin,
+    judges: (&Twin, Option<&Rehearsed>),
     memory_bytes: u64,
     threads: usize,
     progress: &Progress,
@@ -111,7 +106,7 @@ pub fn fold(
         shares.extend((0..of).map(|index| (id.clone(), segments.clone(), Partition { index, of })));
     }
     let folded = parallel::map(&shares, threads, |(id, segments, partition)| {
-        let mut fold = EgressFold::new(twin, id.clone(), &chosen.cgroup, *partition);
+        let mut fold = EgressFold::new(judges, id.clone(), &chosen.cgroup, *partition);
         for segment in segments {
             fold_segment(&mut fold, segment, progress)
                 .with_context(|| format!("failed to read `{}` again", segment.origin))?;
@@ -167,15 +162,4 @@ fn fold_segment(
     }
     progress.file(lines.number());
     Ok(())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::is_below;
-
-    #[test]
-    fn a_cgroup_is_below_those_that_its_path_goes_through() {
-        assert!(is_below("/a/b", "a") && is_below("a", "/a/") && is_below("a", "/"));
-        assert!(!is_below("/ab", "a") && !is_below("/a", "a/b") && !is_below("/", "a"));
-    }
 }

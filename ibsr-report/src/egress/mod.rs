@@ -1,13 +1,14 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! `ibsr-report egress`: would this policy of the guard have taken away what applications use?
 //!
-//! `policy` reads the policy and whom it names, `fold` holds the flows against it, the library
-//! judges; `claims` makes the manifest that the guard is armed with.
+//! `policy` reads the policy and whom it names, `rehearsal` reads what a guard said of it, `fold` holds the
+//! flows against both, the library judges; `claims` makes the manifest that the guard is armed with.
 
 mod args;
 mod claims;
 mod fold;
 mod policy;
+mod rehearsal;
 
 use std::fs;
 use std::num::NonZeroUsize;
@@ -17,6 +18,7 @@ use anyhow::{Context as _, ensure};
 use ibsr_cli::{Answer, Format};
 use ibsr_evidence::Digest;
 use ibsr_replay::egress::model::{EgressReport, EgressSettings};
+use ibsr_replay::egress::rehearsal::Wanted;
 use ibsr_replay::egress::report::{About, DEFAULT, report};
 use ibsr_replay::stats::alpha::alpha_ppb;
 use jiff::Timestamp;
@@ -110,11 +112,21 @@ pub fn make(
         chosen.segments.iter().any(|segment| segment.contents.sha256 == contents.sha256)
     };
     note_origins(&mut segments, &verified.flows, used);
-    let lines = chosen.segments.iter().map(|segment| segment.contents.footer.lines).sum();
-    let progress = Progress::new(lines, is_quiet);
-    let facts = fold(&chosen, &loaded.twin, memory_bytes, threads, &progress)?;
-    progress.end();
+    note_origins(&mut segments, &verified.verdicts, |contents| contents.header.host == chosen.host);
+    let lines = chosen.segments.iter().map(|segment| segment.contents.footer.lines);
+    let said = verified.verdicts.iter().map(|segment| segment.contents.footer.lines);
+    let progress = Progress::new(lines.chain(said).sum(), is_quiet);
     let policy = loaded.text();
+    let wanted = Wanted {
+        host: chosen.host.clone(),
+        cgroup: chosen.cgroup.clone(),
+        policy_sha256: Digest::of(policy.as_bytes()).to_string(),
+        identities_sha256: loaded.identities_sha256().to_string(),
+    };
+    let rehearsed = rehearsal::read(&verified.verdicts, wanted, &progress)?;
+    let judges = (&loaded.twin, rehearsed.as_ref());
+    let facts = fold(&chosen, judges, memory_bytes, threads, &progress)?;
+    progress.end();
     let about = About {
         tool: TOOL.to_owned(),
         now,
@@ -126,12 +138,9 @@ pub fn make(
         cgroup: chosen.cgroup.clone(),
         settings,
     };
-    let report = report(&about, &loaded.twin, &facts, segments.input(), None);
-    let identities = loaded
-        .known
-        .is_identified
-        .then(|| Digest::from(ibsr_policy::identities_hash(&loaded.policy, &loaded.known)));
-    Ok(Made { report, policy, segments, identities_sha256: identities })
+    let report = report(&about, &loaded.twin, &facts, segments.input(), rehearsed.as_ref());
+    let identities_sha256 = loaded.known.is_identified.then(|| loaded.identities_sha256());
+    Ok(Made { report, policy, segments, identities_sha256 })
 }
 
 fn settings(args: &EgressArgs, loaded: &Loaded) -> anyhow::Result<EgressSettings> {

@@ -8,7 +8,7 @@ use std::io::{self, BufRead};
 
 use ibsr_proto::abi::hex;
 use ibsr_proto::pins::Scope;
-use ibsr_proto::snapshot::{Footer, Header, Row, RowRef, SCHEMA, Sweep, cgroup};
+use ibsr_proto::snapshot::{Footer, Header, Row, RowRef, SCHEMA, Sweep, cgroup, guard};
 use sha2::{Digest as _, Sha256};
 
 use super::lines::{Line, Lines};
@@ -51,6 +51,9 @@ pub struct Contents<H = Header> {
 /// A segment of a cgroup.
 pub type FlowSegment = Segment<cgroup::Header>;
 
+/// A segment of the guard.
+pub type VerdictSegment = Segment<guard::Header>;
+
 /// A whole file, by the sensor that it is of.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Scanned {
@@ -58,6 +61,8 @@ pub enum Scanned {
     Sources(Box<Contents>),
     /// Of a cgroup.
     Flows(Box<Contents<cgroup::Header>>),
+    /// Of the guard.
+    Verdicts(Box<Contents<guard::Header>>),
 }
 
 /// What a sweep covers.
@@ -103,6 +108,19 @@ impl From<&cgroup::Sweep> for SweepSpan {
     }
 }
 
+impl From<&guard::Sweep> for SweepSpan {
+    fn from(sweep: &guard::Sweep) -> Self {
+        Self {
+            first_seq: sweep.merged_from_seq.unwrap_or(sweep.seq).min(sweep.seq),
+            seq: sweep.seq,
+            at_boot_ns: sweep.at_boot_ns,
+            at_unix_ms: sweep.at_unix_ms,
+            entries: sweep.verdicts,
+            inserted: 0,
+        }
+    }
+}
+
 /// Why a file is not used.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -113,9 +131,6 @@ pub enum ScanError {
     /// It does not start with a header.
     #[error("line 1 is no header")]
     NoHeader,
-    /// Of the guard, which no report is about.
-    #[error("it holds verdicts of the guard, which this program does not read")]
-    Guard,
     /// Written by a version that this one does not know.
     #[error("its schema is `{0}`, this program reads `{SCHEMA}`")]
     Schema(String),
@@ -148,6 +163,7 @@ pub enum ScanError {
 enum Head {
     Sources(Box<Header>),
     Flows(Box<cgroup::Header>),
+    Verdicts(Box<guard::Header>),
 }
 
 /// What a line between the first and the last one means to the first pass.
@@ -173,6 +189,11 @@ impl Head {
             Self::Flows(_) => match cgroup::Row::from_line(text) {
                 Ok(cgroup::Row::Sweep(sweep)) => Mark::Sweep(SweepSpan::from(&*sweep)),
                 Ok(cgroup::Row::Gap(_) | cgroup::Row::Unknown(_)) => Mark::Aside,
+                _ => Mark::Content,
+            },
+            Self::Verdicts(_) => match guard::Row::from_line(text) {
+                Ok(guard::Row::Sweep(sweep)) => Mark::Sweep(SweepSpan::from(&*sweep)),
+                Ok(guard::Row::Gap(_) | guard::Row::Unknown(_)) => Mark::Aside,
                 _ => Mark::Content,
             },
         }
@@ -237,6 +258,9 @@ pub fn scan(reader: impl BufRead) -> Result<Scanned, ScanError> {
         Head::Flows(header) => {
             Scanned::Flows(Box::new(Contents { header: *header, sweeps, footer, bytes, sha256 }))
         }
+        Head::Verdicts(header) => {
+            Scanned::Verdicts(Box::new(Contents { header: *header, sweeps, footer, bytes, sha256 }))
+        }
     })
 }
 
@@ -254,7 +278,10 @@ fn read_header(line: &[u8]) -> Result<Head, ScanError> {
     }
     let scope = scope.parse::<Scope>().ok();
     if scope.as_ref().is_some_and(Scope::is_guard) {
-        return Err(ScanError::Guard);
+        return match guard::Row::from_line(line) {
+            Ok(guard::Row::Header(header)) => Ok(Head::Verdicts(header)),
+            _ => Err(ScanError::NoHeader),
+        };
     }
     if scope.is_some_and(|scope| scope.is_cgroup()) {
         return match cgroup::Row::from_line(line) {

@@ -2,10 +2,10 @@
 //! First pass over every file: which of them are whole.
 
 use anyhow::bail;
-use tracing::{info, warn};
+use tracing::warn;
 
 use super::discover::Found;
-use super::scan::{FlowSegment, ScanError, Scanned, Segment, scan};
+use super::scan::{FlowSegment, ScanError, Scanned, Segment, VerdictSegment, scan};
 use crate::parallel;
 
 /// Refusals that are logged; all are counted.
@@ -20,6 +20,8 @@ pub struct Verified {
     pub refused: Vec<RefusedFile>,
     /// Whole segments of cgroups.
     pub flows: Vec<FlowSegment>,
+    /// Whole segments of the guard.
+    pub verdicts: Vec<VerdictSegment>,
 }
 
 /// A file that cannot be used.
@@ -39,7 +41,6 @@ pub fn verify(files: &[Found], threads: usize) -> Verified {
         file.place.open().map_err(ScanError::from).and_then(scan)
     });
     let mut verified = Verified::default();
-    let mut guard = 0_usize;
     for (file, scanned) in files.iter().cloned().zip(scanned) {
         let Found { origin, place, name } = file;
         match scanned {
@@ -49,8 +50,9 @@ pub fn verify(files: &[Found], threads: usize) -> Verified {
             Ok(Scanned::Flows(contents)) => {
                 verified.flows.push(Segment { origin, place, name, contents: *contents });
             }
-            // No report is about them, and they are not damaged.
-            Err(ScanError::Guard) => guard += 1,
+            Ok(Scanned::Verdicts(contents)) => {
+                verified.verdicts.push(Segment { origin, place, name, contents: *contents });
+            }
             Err(error) => {
                 let reason = error.to_string();
                 if verified.refused.len() < MAX_LOGGED {
@@ -59,9 +61,6 @@ pub fn verify(files: &[Found], threads: usize) -> Verified {
                 verified.refused.push(RefusedFile { origin, name, reason });
             }
         }
-    }
-    if guard > 0 {
-        info!(segments = guard, "segments of the guard are passed over");
     }
     verified
 }

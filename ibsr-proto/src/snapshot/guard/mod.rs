@@ -64,6 +64,9 @@ pub struct Sweep {
     pub records_lost: u64,
     /// Generation of the policy in use; 0 for none.
     pub generation: u64,
+    /// What that policy is; absent where nobody said it, which a guard does once it is in use.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub policy: Option<PolicyInUse>,
     /// Whether the guard was told to deny. It does so only within a lease and a budget.
     pub is_enforced: bool,
     /// End of the lease on the boot clock.
@@ -78,6 +81,25 @@ pub struct Sweep {
     pub attached: bool,
     /// Time spent reading the maps.
     pub read_us: u64,
+}
+
+/// What a generation of the policy judges by.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PolicyInUse {
+    /// Since when, on the boot clock.
+    pub since_boot_ns: u64,
+    /// 64 hexadecimal digits: of its canonical text.
+    pub policy_sha256: String,
+    /// 64 hexadecimal digits: of what the machine called the executables, users and cgroups that
+    /// it names.
+    pub identities_sha256: String,
+    /// 64 hexadecimal digits: of the object that the programs are from.
+    pub object_sha256: String,
+    /// Id of the cgroup that the guard is attached to.
+    pub cgroup_id: u64,
+    /// Its path below the mount point, when it was found.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cgroup_path: Option<String>,
 }
 
 /// One denial, or what would have been one.
@@ -226,7 +248,8 @@ mod tests {
     }
 
     fn sweep() -> Sweep {
-        Sweep { merged_from_seq: Some(1), records_lost: 3, ..Sweep::default() }
+        let policy = PolicyInUse { cgroup_path: Some("/a".into()), ..PolicyInUse::default() };
+        Sweep { merged_from_seq: Some(1), records_lost: 3, policy: Some(policy), ..Sweep::default() }
     }
 
     fn verdict() -> Verdict<'static> {
@@ -253,24 +276,27 @@ mod tests {
         }
     }
 
+    fn sorted(mut names: Vec<String>) -> Vec<String> {
+        names.sort();
+        names
+    }
+
     /// A field that nobody explains is of no use, and one that is explained must exist.
     #[test]
     fn the_documentation_names_every_field_and_no_other() {
         let page = include_str!("../../../../docs/snapshot-format.md");
-        let (header, sweep, verdict, count) = (header(), sweep(), verdict(), Count::default());
+        let json = |row: RowRef<'_>| serde_json::to_value(row).expect("JSON");
+        let close = json(RowRef::Sweep(&sweep()));
         for (heading, row) in [
-            ("header of the guard", RowRef::Header(&header)),
-            ("verdict", RowRef::Verdict(&verdict)),
-            ("sweep of the guard", RowRef::Sweep(&sweep)),
-            ("count", RowRef::Count(&count)),
+            ("header of the guard", json(RowRef::Header(&header()))),
+            ("verdict", json(RowRef::Verdict(&verdict()))),
+            ("policy in use", close["policy"].clone()),
+            ("sweep of the guard", close),
+            ("count", json(RowRef::Count(&Count::default()))),
         ] {
-            let value = serde_json::to_value(row).expect("JSON");
-            let written = value.as_object().expect("an object").keys().cloned();
-            let mut written: Vec<String> = written.filter(|name| name != "type").collect();
-            let mut named = documented(page, heading);
-            written.sort();
-            named.sort();
-            assert_eq!(named, written, "{heading}");
+            let written = row.as_object().expect("an object").keys().cloned();
+            let written = written.filter(|name| name != "type").collect();
+            assert_eq!(sorted(documented(page, heading)), sorted(written), "{heading}");
         }
     }
 
