@@ -74,7 +74,10 @@ struct Said {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 struct End {
     at_boot_ns: u64,
+    /// For which the ring had no room, until then.
     lost: u64,
+    /// That could not be read, in this sweep.
+    unread: u64,
     is_wanted: bool,
 }
 
@@ -150,8 +153,12 @@ impl RehearsalFold {
             return;
         }
         let policy = sweep.policy.as_ref().filter(|policy| self.wanted.is(policy));
-        let lost = sweep.records_lost.saturating_add(sweep.unread);
-        let end = End { at_boot_ns: sweep.at_boot_ns, lost, is_wanted: policy.is_some() };
+        let end = End {
+            at_boot_ns: sweep.at_boot_ns,
+            lost: sweep.records_lost,
+            unread: sweep.unread,
+            is_wanted: policy.is_some(),
+        };
         self.ends.entry(self.now.clone()).or_default().insert(end);
         let Some(policy) = policy else { return };
         self.known.insert((self.now.clone(), sweep.generation));
@@ -214,11 +221,11 @@ fn about(row: &Verdict<'_>) -> Option<About> {
     }
 }
 
-/// What a ring lost while the policy was in use; each end says what was lost until then.
+/// What a ring lost while the policy was in use.
 fn lost(ends: &BTreeSet<End>) -> u64 {
     let mut before = 0;
     let lost = ends.iter().map(|end| {
-        let more = end.lost.saturating_sub(before);
+        let more = end.lost.saturating_sub(before).saturating_add(end.unread);
         before = before.max(end.lost);
         if end.is_wanted { more } else { 0 }
     });
@@ -275,7 +282,7 @@ impl Compared {
     /// Compares one flow with its prediction; one without is left out, as it is counted elsewhere.
     pub fn flow(&mut self, rehearsed: &Rehearsed, flow: FlowId<'_>, fate: Fate) {
         let Some(boot) = rehearsed.boots.get(flow.boot_id) else { return };
-        let mut rules = BTreeSet::new();
+        let mut rules: BTreeSet<Option<u32>> = BTreeSet::new();
         for about in flow.asks.iter().map(|ask| flow.about(*ask)) {
             if let Some(said) = boot.said.get(&about) {
                 rules.extend(&said.rules);

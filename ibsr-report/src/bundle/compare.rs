@@ -10,7 +10,7 @@ use serde_json::Value;
 use super::archive::Files;
 use super::kind::Signed;
 use super::{Fault, MANIFEST};
-use crate::ingest::scan::{FlowSegment, Segment};
+use crate::ingest::scan::Segment;
 use crate::ingest::verify::{RefusedFile, Verified};
 
 /// Longest piece of a line that is shown.
@@ -32,21 +32,23 @@ pub struct Inputs {
 /// noticed by who holds all of them.
 #[must_use]
 pub fn inputs(manifest: &Signed, found: Verified) -> Inputs {
-    let Verified { segments, flows, refused } = found;
+    let Verified { segments, flows, verdicts, refused } = found;
     let signed: BTreeMap<String, &Item> =
         manifest.inputs().iter().map(|item| (item.sha256.to_string(), item)).collect();
     let is_signed = |sha256: &String| signed.contains_key(sha256);
-    let (own, others): (Vec<Segment>, Vec<Segment>) =
-        segments.into_iter().partition(|segment| is_signed(&segment.contents.sha256));
-    let (own_flows, other_flows): (Vec<FlowSegment>, Vec<FlowSegment>) =
-        flows.into_iter().partition(|segment| is_signed(&segment.contents.sha256));
-    let others: Vec<Other<'_>> =
-        others.iter().map(Other::from).chain(other_flows.iter().map(Other::from)).collect();
-    let there: BTreeSet<&str> = own
+    let (own, others) = part(segments, &is_signed);
+    let (own_flows, other_flows) = part(flows, &is_signed);
+    // What the guard said is an input of evidence for the guard only.
+    let verdicts = if matches!(manifest, Signed::Guard(_)) { verdicts } else { Vec::new() };
+    let (own_verdicts, other_verdicts) = part(verdicts, &is_signed);
+    let others: Vec<Other<'_>> = others
         .iter()
-        .map(|segment| segment.contents.sha256.as_str())
-        .chain(own_flows.iter().map(|segment| segment.contents.sha256.as_str()))
+        .map(Other::from)
+        .chain(other_flows.iter().map(Other::from))
+        .chain(other_verdicts.iter().map(Other::from))
         .collect();
+    let there: BTreeSet<&str> =
+        hashes(&own).chain(hashes(&own_flows)).chain(hashes(&own_verdicts)).collect();
     let missing: Vec<&Item> = signed
         .iter()
         .filter(|(sha256, _)| !there.contains(sha256.as_str()))
@@ -64,7 +66,21 @@ pub fn inputs(manifest: &Signed, found: Verified) -> Inputs {
         }
     }
     faults.sort_by(|a, b| a.name.cmp(&b.name));
-    Inputs { verified: Verified { segments: own, flows: own_flows, refused }, later, faults }
+    let verified =
+        Verified { segments: own, flows: own_flows, verdicts: own_verdicts, refused };
+    Inputs { verified, later, faults }
+}
+
+/// Those that were signed, and the others.
+fn part<H>(
+    segments: Vec<Segment<H>>,
+    is_signed: impl Fn(&String) -> bool,
+) -> (Vec<Segment<H>>, Vec<Segment<H>>) {
+    segments.into_iter().partition(|segment| is_signed(&segment.contents.sha256))
+}
+
+fn hashes<H>(segments: &[Segment<H>]) -> impl Iterator<Item = &str> {
+    segments.iter().map(|segment| segment.contents.sha256.as_str())
 }
 
 /// A segment that was found and not signed.

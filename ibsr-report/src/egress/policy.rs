@@ -9,6 +9,7 @@ use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, bail, ensure};
+use ibsr_evidence::Digest;
 use ibsr_policy::{Policy, Resolve, Rule, canonical_text, compile};
 use ibsr_proto::guard_abi::ExeKey;
 use ibsr_replay::egress::model::{EgressSettings, Identity, PolicyFile};
@@ -132,6 +133,12 @@ impl Loaded {
     #[must_use]
     pub fn text(&self) -> String {
         canonical_text(&self.policy)
+    }
+
+    /// SHA-256 of what a machine calls those whom it names, as far as somebody looked it up.
+    #[must_use]
+    pub fn identities_sha256(&self) -> Digest {
+        ibsr_policy::identities_hash(&self.policy, &self.known).into()
     }
 
     /// Its rules as reports name them.

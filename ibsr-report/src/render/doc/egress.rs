@@ -10,6 +10,8 @@ use super::talk::app_words;
 use super::{Block, Cell, Fact, Section, Style, fact, numbers, or_nothing, units, words};
 use crate::clock;
 
+const HOUR_MS: u64 = 3_600_000;
+
 /// Exit code of a run that ends with this report.
 #[must_use]
 pub const fn exit_code(report: &EgressReport) -> u8 {
@@ -232,15 +234,19 @@ fn rules(report: &EgressReport, style: Style) -> Section {
 /// What the guard itself said in the same time.
 fn rehearsal(said: &Rehearsal, style: Style) -> Section {
     let facts = vec![
+        fact("Hours in which it judged by this policy", style.count(said.covered_ms / HOUR_MS)),
         fact("Verdicts recorded", style.count(said.records)),
         fact("Lost before they were read", style.count(said.records_lost)),
         fact("Of another policy", style.count(said.records_other)),
+        fact("About no flow: binds, questions, what cannot be read", style.count(said.records_apart)),
+        fact("Flows compared", style.count(said.flows)),
         fact("Flows that it would have denied", style.count(said.recorded)),
         fact("Flows predicted to be denied", style.count(said.predicted)),
         fact("Predicted only", style.count(said.only_predicted)),
         fact("Recorded only", style.count(said.only_recorded)),
         fact("By another rule than predicted", style.count(said.other_rule)),
-        fact("Denied in earnest", style.count(said.denied)),
+        fact("Ends and sockets whose connection never became a flow", style.count(said.without_flow)),
+        fact("Of all that was recorded, denied in earnest", style.count(said.denied)),
     ];
     Section {
         id: "rehearsal",
