@@ -294,7 +294,10 @@ fn a_rehearsal_is_held_against_what_comes_in_and_against_its_own_policy_only() {
         serde_json::from_str(&scene.report(flags).expect_code(1).stdout).expect("JSON")
     };
     let said = &report(&[])["rehearsal"];
-    assert_eq!((&said["flows"], &said["predicted"], &said["recorded"]), (&2.into(), &1.into(), &1.into()));
+    assert_eq!(
+        (&said["flows"], &said["predicted"], &said["recorded"]),
+        (&2.into(), &1.into(), &1.into())
+    );
     assert_eq!(differences(said), [0, 0, 0], "{said:#}");
     fs::write(scene.text("policy.yaml"), rule.replace("1003", "1004")).expect("written");
     assert_eq!(report(&[])["rehearsal"], Value::Null);

@@ -52,7 +52,7 @@ const fn always(program: &'static str, test: &'static str, reason: &'static str)
 
 /// All of them. A row that names no test is an error, so none outlives its test. What is here
 /// for its time alone runs on the machine's own kernel.
-pub const SKIPS: [Skip; 33] = [
+pub const SKIPS: [Skip; 34] = [
     always(
         "prover",
         "fuzz::what_is_proven_and_loaded_passes_every_frame_unchanged",
@@ -110,6 +110,11 @@ pub const SKIPS: [Skip; 33] = [
         "guard",
         "names::of_five_thousand_names_none_is_denied_when_its_address_is_connected_to",
         "five thousand names: a minute under emulation",
+    ),
+    always(
+        "guard",
+        "arming::a_crash_while_arming_leaves_a_rehearsal_or_a_lease",
+        "the guard is loaded thirty times: minutes under emulation",
     ),
     always("guard", "lease::expired_evidence_ends_the_lease_and_its_renewal", SECONDS),
     always("guard", "query_clients::systemd_resolved_takes_the_answers", SECONDS),

@@ -12,8 +12,7 @@
 #include "guard/verdict.bpf.h"
 #include "hash.bpf.h"
 #include "map.bpf.h"
-
-#define NS_PER_S 1000000000ULL
+#include "time.bpf.h"
 
 /* One thing that is judged. */
 struct trial {

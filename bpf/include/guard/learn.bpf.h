@@ -11,6 +11,7 @@
 #include "guard/learn_maps.bpf.h"
 #include "guard/verdict.bpf.h"
 #include "cgroup/dns/message.bpf.h"
+#include "time.bpf.h"
 
 /* Functions that the verifier walks once, by themselves: not again for each way in which a caller
  * got there. */
@@ -22,9 +23,7 @@ __attribute__((noinline)) int ibsr_g_question(struct dns_work *w)
 #define READ_QUESTION(w) ibsr_g_question(w)
 #include "cgroup/dns/match.bpf.h"
 
-#define NS_PER_S   1000000000ULL
 #define NAME_WORDS (sizeof(struct ibsr_guard_learned) / sizeof(__u64))
-#define INNER_DOT  0xffULL /* no name in a policy has it */
 
 static __always_inline int is_believed(__u32 slot, const __u8 *server)
 {
@@ -47,15 +46,6 @@ static __always_inline __u32 remember(struct dns_work *w)
 	if (bpf_map_update_elem(&ibsr_g_asked, &w->question, &w->asked, BPF_ANY))
 		return OUTCOME(question_no_entry);
 	return OUTCOME(asked);
-}
-
-/* Eight bytes at once: dots inside a label become something that no policy has. */
-static __always_inline __u64 hide_dots(__u64 word)
-{
-	__u64 other = word ^ EACH('.');
-	__u64 is_dot = ~(((other & EACH(0x7f)) + EACH(0x7f)) | other) & EACH(0x80);
-
-	return word | (is_dot >> 7) * INNER_DOT;
 }
 
 /* The name that was asked for, as policies have it: last byte first, and where the wire has a
@@ -148,7 +138,6 @@ static __always_inline void learn(struct dns_work *w, struct ibsr_dns_totals *to
 	}
 }
 
-/* A malformed answer leaves the question open: the client will not take it either. */
 static __always_inline __u32 matched_outcome(struct dns_work *w, __u32 records_at,
 					     struct ibsr_dns_totals *totals)
 {
@@ -157,15 +146,7 @@ static __always_inline __u32 matched_outcome(struct dns_work *w, __u32 records_a
 
 	if (!asked)
 		return OUTCOME(unasked);
-	if (bpf_ktime_get_boot_ns() - asked->asked_boot_ns > IBSR_DNS_PATIENCE_S * NS_PER_S)
-		return OUTCOME(late);
-	if (asked->is_answered)
-		return OUTCOME(repeated);
-	outcome = what_it_says(w, records_at, totals);
-	if (outcome == OUTCOME(answer_malformed) || outcome == OUTCOME(answer_too_deep))
-		return outcome;
-	if (__sync_lock_test_and_set(&asked->is_answered, 1))
-		return OUTCOME(repeated);
+	outcome = take_answer(w, asked->asked_boot_ns, &asked->is_answered, records_at, totals);
 	if (outcome == OUTCOME(answered))
 		learn(w, totals);
 	return outcome;

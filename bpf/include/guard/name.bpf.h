@@ -77,8 +77,9 @@ static __always_inline __u16 ask_two(struct asked *a, __u32 at)
 	return two[0] << 8 | two[1];
 }
 
-/* A '.' inside a label is not one between labels. */
-static __always_inline __u64 without_dots(__u64 word)
+/* Eight bytes at once: a '.' inside a label is not one between labels, and becomes a byte that no
+ * name in a policy has. */
+static __always_inline __u64 hide_dots(__u64 word)
 {
 	__u64 other = word ^ EACH('.');
 	__u64 dots = ~(((other & EACH(0x7f)) + EACH(0x7f)) | other | EACH(0x7f));
@@ -95,7 +96,7 @@ static __always_inline void ask_text(struct asked *a)
 	for (__u32 i = 0; i < IBSR_GUARD_NAME_BYTES / 8; i++) {
 		if (end <= ASK_HEADER_BYTES + i * 8)
 			break;
-		*(volatile __u64 *)&a->text[i * 8] = without_dots(lower_case(from[i]));
+		*(volatile __u64 *)&a->text[i * 8] = hide_dots(lower_case(from[i]));
 	}
 	barrier();
 }

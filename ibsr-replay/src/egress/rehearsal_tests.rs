@@ -75,14 +75,7 @@ const OUT: [Ask; 1] = [Ask { direction: Direction::Out, port: 443 }];
 const COME: [Ask; 1] = [Ask { direction: Direction::In, port: 22 }];
 
 fn flow(socket: u64, born_s: u64, asks: &'static [Ask]) -> FlowId<'static> {
-    FlowId {
-        boot_id: "boot",
-        socket,
-        addr: addr(),
-        protocol: TCP,
-        born_boot_ns: born_s * S,
-        asks,
-    }
+    FlowId { boot_id: "boot", socket, addr: addr(), protocol: TCP, born_boot_ns: born_s * S, asks }
 }
 
 /// A guard that judged by the policy from 100 s to 200 s and recorded these.
@@ -111,7 +104,8 @@ fn told(verdicts: &[Verdict<'_>], flows: &[(FlowId<'_>, Fate)]) -> Rehearsal {
 
 #[test]
 fn each_way_to_differ_is_counted_by_itself() {
-    let verdicts = [verdict(1, Some(3)), verdict(1, Some(3)), verdict(3, None), verdict(4, Some(3))];
+    let verdicts =
+        [verdict(1, Some(3)), verdict(1, Some(3)), verdict(3, None), verdict(4, Some(3))];
     let said = told(
         &verdicts,
         &[

@@ -66,8 +66,7 @@ pub fn inputs(manifest: &Signed, found: Verified) -> Inputs {
         }
     }
     faults.sort_by(|a, b| a.name.cmp(&b.name));
-    let verified =
-        Verified { segments: own, flows: own_flows, verdicts: own_verdicts, refused };
+    let verified = Verified { segments: own, flows: own_flows, verdicts: own_verdicts, refused };
     Inputs { verified, later, faults }
 }
 

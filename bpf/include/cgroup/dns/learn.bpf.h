@@ -10,8 +10,7 @@
 #include "cgroup/dns/maps.bpf.h"
 #include "cgroup/dns/message.bpf.h"
 #include "map.bpf.h"
-
-#define DNS_NS_PER_S 1000000000ULL
+#include "time.bpf.h"
 
 /* A name that begins at `at`, in lower case. */
 static __always_inline void write_text(struct dns_work *w, __u32 at, __u32 left)
@@ -51,7 +50,7 @@ static __always_inline __u64 expiry(const struct dns_work *w, __u32 ttl_s, __u64
 		ttl_s = w->chain_ttl_s;
 	if (ttl_s < IBSR_NAME_TTL_MIN_S)
 		ttl_s = IBSR_NAME_TTL_MIN_S;
-	return now_boot_ns + ttl_s * DNS_NS_PER_S;
+	return now_boot_ns + ttl_s * NS_PER_S;
 }
 
 static __always_inline void learn_address(struct dns_work *w, const struct dns_found *found,

@@ -9,6 +9,7 @@
 #include "cgroup/dns/message.bpf.h"
 #include "cgroup/dns/walk.bpf.h"
 #include "map.bpf.h"
+#include "time.bpf.h"
 
 /* How a question is read. Whoever includes this may have put a function of its own around it. */
 #ifndef READ_QUESTION
@@ -76,6 +77,26 @@ static __always_inline __u32 what_it_says(struct dns_work *w, __u32 records_at,
 	}
 	walk_answers(w, records_at, records);
 	return w->outcome;
+}
+
+/* What an answer says to a question that waits, which is answered then. A malformed one leaves it
+ * open: the client will not take it either. */
+static __always_inline __u32 take_answer(struct dns_work *w, __u64 asked_boot_ns,
+					 __u32 *is_answered, __u32 records_at,
+					 struct ibsr_dns_totals *totals)
+{
+	__u32 outcome;
+
+	if (bpf_ktime_get_boot_ns() - asked_boot_ns > IBSR_DNS_PATIENCE_S * NS_PER_S)
+		return OUTCOME(late);
+	if (*is_answered)
+		return OUTCOME(repeated);
+	outcome = what_it_says(w, records_at, totals);
+	if (outcome == OUTCOME(answer_malformed) || outcome == OUTCOME(answer_too_deep))
+		return outcome;
+	if (__sync_lock_test_and_set(is_answered, 1))
+		return OUTCOME(repeated);
+	return outcome;
 }
 
 static __always_inline void count_outcome(struct ibsr_dns_totals *totals, int is_out, __u32 outcome)

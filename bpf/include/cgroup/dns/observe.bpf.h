@@ -73,7 +73,6 @@ static __always_inline __u32 question_outcome(const struct __sk_buff *skb, struc
 	return why ? why : remember(w, owner);
 }
 
-/* A malformed answer leaves the question open: the client will not take it either. */
 static __always_inline __u32 matched_outcome(struct dns_work *w, __u32 records_at,
 					     struct ibsr_dns_totals *totals)
 {
@@ -82,15 +81,7 @@ static __always_inline __u32 matched_outcome(struct dns_work *w, __u32 records_a
 
 	if (!asked)
 		return OUTCOME(unasked);
-	if (bpf_ktime_get_boot_ns() - asked->asked_boot_ns > IBSR_DNS_PATIENCE_S * DNS_NS_PER_S)
-		return OUTCOME(late);
-	if (asked->is_answered)
-		return OUTCOME(repeated);
-	outcome = what_it_says(w, records_at, totals);
-	if (outcome == OUTCOME(answer_malformed) || outcome == OUTCOME(answer_too_deep))
-		return outcome;
-	if (__sync_lock_test_and_set(&asked->is_answered, 1))
-		return OUTCOME(repeated);
+	outcome = take_answer(w, asked->asked_boot_ns, &asked->is_answered, records_at, totals);
 	if (outcome == OUTCOME(answered))
 		learn(w, asked->zone, totals);
 	if (outcome == OUTCOME(answered) || outcome == OUTCOME(nxdomain))

@@ -249,7 +249,12 @@ mod tests {
 
     fn sweep() -> Sweep {
         let policy = PolicyInUse { cgroup_path: Some("/a".into()), ..PolicyInUse::default() };
-        Sweep { merged_from_seq: Some(1), records_lost: 3, policy: Some(policy), ..Sweep::default() }
+        Sweep {
+            merged_from_seq: Some(1),
+            records_lost: 3,
+            policy: Some(policy),
+            ..Sweep::default()
+        }
     }
 
     fn verdict() -> Verdict<'static> {

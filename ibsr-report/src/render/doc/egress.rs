@@ -238,14 +238,20 @@ fn rehearsal(said: &Rehearsal, style: Style) -> Section {
         fact("Verdicts recorded", style.count(said.records)),
         fact("Lost before they were read", style.count(said.records_lost)),
         fact("Of another policy", style.count(said.records_other)),
-        fact("About no flow: binds, questions, what cannot be read", style.count(said.records_apart)),
+        fact(
+            "About no flow: binds, questions, what cannot be read",
+            style.count(said.records_apart),
+        ),
         fact("Flows compared", style.count(said.flows)),
         fact("Flows that it would have denied", style.count(said.recorded)),
         fact("Flows predicted to be denied", style.count(said.predicted)),
         fact("Predicted only", style.count(said.only_predicted)),
         fact("Recorded only", style.count(said.only_recorded)),
         fact("By another rule than predicted", style.count(said.other_rule)),
-        fact("Ends and sockets whose connection never became a flow", style.count(said.without_flow)),
+        fact(
+            "Ends and sockets whose connection never became a flow",
+            style.count(said.without_flow),
+        ),
         fact("Of all that was recorded, denied in earnest", style.count(said.denied)),
     ];
     Section {
