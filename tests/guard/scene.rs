@@ -19,7 +19,7 @@ use crate::loaded::Guard;
 
 const NEVER: u64 = u64::MAX;
 /// What has not come by then does not come.
-const PATIENCE: Duration = Duration::from_secs(30);
+pub const PATIENCE: Duration = Duration::from_secs(30);
 /// Every address of it is one of the peer.
 pub const FARM: &str = "10.99.0.0/16";
 /// What the resolver is, and nothing else, is open to whoever knows no name.

@@ -36,11 +36,11 @@ pub fn inputs(manifest: &Signed, found: Verified) -> Inputs {
     let signed: BTreeMap<String, &Item> =
         manifest.inputs().iter().map(|item| (item.sha256.to_string(), item)).collect();
     let is_signed = |sha256: &String| signed.contains_key(sha256);
-    let (own, others) = part(segments, &is_signed);
-    let (own_flows, other_flows) = part(flows, &is_signed);
+    let (own, others) = part(segments, is_signed);
+    let (own_flows, other_flows) = part(flows, is_signed);
     // What the guard said is an input of evidence for the guard only.
     let verdicts = if matches!(manifest, Signed::Guard(_)) { verdicts } else { Vec::new() };
-    let (own_verdicts, other_verdicts) = part(verdicts, &is_signed);
+    let (own_verdicts, other_verdicts) = part(verdicts, is_signed);
     let others: Vec<Other<'_>> = others
         .iter()
         .map(Other::from)
