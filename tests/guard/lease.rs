@@ -260,5 +260,8 @@ fn a_listener_that_was_a_client_before_accepts_what_comes_in() {
     client.act(&format!("connect c {at}"));
     server.act("accept l a");
     talk(&mut client, &mut server);
-    assert_eq!(guard.counts(Hook::Egress).denied, 0);
+    for hook in [Hook::Ingress, Hook::Egress] {
+        let counts = guard.counts(hook);
+        assert_eq!((counts.denied, counts.would_deny), (0, 0), "{hook:?}");
+    }
 }
