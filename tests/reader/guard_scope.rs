@@ -113,6 +113,7 @@ impl Stage {
             (pins::GUARD_RECORDS, pins::MAPPED_MODE),
             (pins::GUARD_COUNTS, pins::MAP_MODE),
             (pins::GUARD_CONTROL, pins::MAP_MODE),
+            (pins::GUARD_GENERATION, pins::MAP_MODE),
         ] {
             let path = dir.join(name);
             guard.maps().map(name).expect("it exists").pin(&path).expect("bpffs is writable");

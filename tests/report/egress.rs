@@ -198,19 +198,20 @@ fn each_verdict_is_reached_by_its_gates() {
         (word, failed(&report), said.code)
     };
     let denies = "rules:\n  - {name: far, action: deny, cidr: 172.16.0.0/12}\n";
-    let trial = ("ready_canary".to_owned(), vec!["rehearsed".to_owned()], Some(0));
+    let unheard = ["rehearsed_days", "rehearsed"].map(str::to_owned).to_vec();
+    let trial = ("ready_canary".to_owned(), unheard, Some(0));
     assert_eq!(verdict(&spool, denies, &[]), trial);
     let many = "rules:\n  - {name: many, action: deny, cidr: 10.1.0.0/16}\n";
     let (word, why, code) = verdict(&spool, many, &[]);
     assert_eq!((word.as_str(), code), ("not_ready", Some(1)));
-    assert_eq!(why, ["false_positives", "connections", "worst_day", "rehearsed"]);
+    assert_eq!(why, ["false_positives", "connections", "worst_day", "rehearsed_days", "rehearsed"]);
     let all = "default: {out: deny}\n";
     let (word, why, _) = verdict(&spool, all, &[]);
     assert_eq!(word, "not_ready");
     assert!(why.contains(&"cut_off".to_owned()), "{why:?}");
     let (word, why, code) = verdict(&spool, "default: {out: allow}\n", &[]);
     assert_eq!((word.as_str(), code), ("no_benefit", Some(1)));
-    assert_eq!(why, ["denies", "rehearsed"]);
+    assert_eq!(why, ["denies", "rehearsed_days", "rehearsed"]);
     let few = dir.path().join("few");
     week(&few, 100);
     let (word, why, code) = verdict(&few, denies, &[]);

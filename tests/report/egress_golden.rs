@@ -75,6 +75,23 @@ fn the_page_names_every_field() {
     assert!(missing.is_empty(), "{missing:?}");
 }
 
+/// What the page says that little evidence must be, the report asks for.
+#[test]
+fn the_page_says_how_many_a_gate_asks_for() {
+    let root = PathBuf::from(env!("CARGO_MANIFEST_DIR"));
+    let page = fs::read_to_string(root.join("../docs/egress.md")).expect("the page exists");
+    let golden = fs::read(root.join("golden-egress/report.json")).expect("there");
+    let report: Value = serde_json::from_slice(&golden).expect("JSON");
+    let gates = report["decision"]["gates"].as_array().expect("gates");
+    for (name, words) in [("destinations", "348 for 1 %"), ("rehearsed", "3,492 for 0.1 %")] {
+        let gate = gates.iter().find(|gate| gate["name"] == name).expect("such a gate");
+        let digits: String = words.split(" for ").next().expect("a count").replace(',', "");
+        assert_eq!(gate["limit"], digits.parse::<u64>().expect("a number"), "{name}");
+        let row = page.lines().find(|line| line.starts_with(&format!("| `{name}`")));
+        assert!(row.expect("a row of the table").contains(words), "{name}");
+    }
+}
+
 fn collect(value: &Value, names: &mut BTreeSet<String>) {
     match value {
         Value::Object(fields) => {
